@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vtoe.h - the native interface of libvtoe
+ *
+ * In the manner of liburing: get an entry, fill it, submit, wait for its
+ * completion. Entries and completions are those of the wire contract
+ * (vtoe_lane.h); the library adds the connection, memory, and the blocking
+ * helpers.
+ *
+ * Objects
+ *   struct vtoe       one connection to a backend: a device page, a control
+ *                     ring, one stretch of shared memory (the arena)
+ *   struct vtoe_lane  a submission and a completion queue
+ *
+ * Threads: a struct vtoe may be used by many threads (its control calls are
+ * locked inside). A lane is one thread's at a time: give each thread its own,
+ * or open it with VTOE_LANE_LOCKED and hold vtoe_lane_lock() around
+ * get_sqe..submit and peek..seen; the blocking helpers lock by themselves.
+ *
+ * Errors: functions return 0 or a count, or a negated errno; pointers are NULL
+ * with errno set. Nothing here prints, exits, or installs a signal handler.
+ *
+ * Fork: a context belongs to the process that opened it. In the child call
+ * vtoe_forget(), which frees without telling the backend, and open a new one;
+ * hand streams over with SHARE and ADOPT.
+ *
+ * When the backend dies, every lane is dead: pending requests complete with
+ * -ENOTCONN (made by the library), submit and wait return -ENOTCONN. Open a
+ * new context to go on.
+ */
+#ifndef VTOE_H
+#define VTOE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <vtoe_control.h>
+#include <vtoe_device.h>
+#include <vtoe_lane.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vtoe;
+struct vtoe_lane;
+
+/* -- connection ---------------------------------------------------------- */
+
+struct vtoe_params {
+	const char *path;  /* the device's socket; NULL: $VTOE_SOCKET, else
+			    * the only socket in /run/vtoe */
+	const char *name;  /* of the program, for `vtoectl sockets`; NULL:
+			    * program_invocation_short_name */
+	int timeout_ms;	   /* of the handshake; 0: 2000 */
+};
+
+/* Connects, maps, says hello. -ENOENT: no backend; -EACCES: not allowed;
+ * -EPROTO: not a vtoe backend; -EUSERS: its quota of peers is used up. */
+int vtoe_open(struct vtoe **ctx, const struct vtoe_params *params);
+void vtoe_close(struct vtoe *ctx);
+void vtoe_forget(struct vtoe *ctx);
+/* The device's page: addresses, MTU, limits. Valid until vtoe_close. */
+const struct vtoe_device_page *vtoe_device(const struct vtoe *ctx);
+/* 1 while the backend lives. */
+int vtoe_alive(const struct vtoe *ctx);
+/* Becomes readable (POLLHUP) when the backend dies: add it to an event loop. */
+int vtoe_control_fd(const struct vtoe *ctx);
+
+/* -- memory -------------------------------------------------------------- */
+
+#define VTOE_READ VTOE_REGION_READ   /* the backend may send from it */
+#define VTOE_WRITE VTOE_REGION_WRITE /* the backend may receive into it */
+
+/* Memory of the arena, page-aligned, already registered for both rights.
+ * -> address; NULL with errno ENOMEM when the arena is full. */
+void *vtoe_alloc(struct vtoe *ctx, size_t bytes);
+void vtoe_free(struct vtoe *ctx, void *at);
+
+/*
+ * Registers the caller's own memory, through the registration cache: memory
+ * inside a registration that has the rights costs a look-up. On the local port
+ * the pages of [at, at+bytes) are replaced by shared ones with the same
+ * content, so `at` and `bytes` must be multiples of the page size, nobody may
+ * write there during the call, and the memory must be private anonymous; it is
+ * shared with children of a later fork. The cache is bounded in bytes and
+ * evicts the least recently used one that no request names.
+ * -EINVAL: alignment; -ENOMEM: over the device's limit.
+ */
+int vtoe_register(struct vtoe *ctx, void *at, size_t bytes, unsigned rights);
+/* Before the memory is unmapped or freed. Waits until no request names it;
+ * the memory is private again afterwards, its content kept. */
+int vtoe_unregister(struct vtoe *ctx, void *at, size_t bytes);
+
+/* {key, offset} of an address in arena or registered memory; -EFAULT if any
+ * byte of it is not. This is the virtual-address form (MECHANISMS O2). */
+int vtoe_translate(struct vtoe *ctx, const void *at, size_t bytes,
+		   uint64_t *key, uint64_t *offset);
+/* The address of {key, offset}, of length bytes; NULL if there is none: how a
+ * completion's memory is found. */
+void *vtoe_address_of(struct vtoe *ctx, uint64_t key, uint64_t offset,
+		      size_t length);
+
+/* -- lanes --------------------------------------------------------------- */
+
+#define VTOE_LANE_LOCKED 1u
+
+/* sq and cq entries: powers of two, 0 for a default. */
+int vtoe_lane_open(struct vtoe *ctx, struct vtoe_lane **lane, unsigned sq,
+		   unsigned cq, unsigned flags);
+void vtoe_lane_close(struct vtoe_lane *lane);
+void vtoe_lane_lock(struct vtoe_lane *lane);
+void vtoe_lane_unlock(struct vtoe_lane *lane);
+
+/* The next free entry, zeroed; NULL when the queue is full (submit first). */
+struct vtoe_sqe *vtoe_get_sqe(struct vtoe_lane *lane);
+/* Publishes what was got; rings the doorbell if the backend sleeps. -> count */
+int vtoe_submit(struct vtoe_lane *lane);
+/* The next completion, without waiting: 1 and *cqe, or 0, or -ENOTCONN. */
+int vtoe_peek_cqe(struct vtoe_lane *lane, struct vtoe_cqe **cqe);
+/* Spins shortly, then sleeps. timeout_ms -1: for ever. -> 0, -ETIME, -EINTR,
+ * -ENOTCONN. Submits first. */
+int vtoe_wait_cqe(struct vtoe_lane *lane, struct vtoe_cqe **cqe,
+		  int timeout_ms);
+/* The completion that peek or wait returned has been read. */
+void vtoe_cqe_seen(struct vtoe_lane *lane);
+
+/* For event loops: the descriptor becomes readable when completions come,
+ * after vtoe_lane_arm(), which returns 1 when some are there already (then do
+ * not sleep). vtoe_lane_disarm() after waking. */
+int vtoe_lane_fd(const struct vtoe_lane *lane);
+int vtoe_lane_arm(struct vtoe_lane *lane);
+void vtoe_lane_disarm(struct vtoe_lane *lane);
+
+/* Microseconds that wait spins before it sleeps; default 0 on one processor,
+ * else 20. */
+void vtoe_lane_set_spin(struct vtoe_lane *lane, unsigned usec);
+
+/* -- filling entries ----------------------------------------------------- */
+
+static inline void vtoe_sqe_set(struct vtoe_sqe *sqe, enum vtoe_op op,
+				uint32_t stream, uint64_t user_data)
+{
+	sqe->op = (vtoe_u8)op;
+	sqe->stream = stream;
+	sqe->user_data = user_data;
+}
+
+/* Names memory; -EFAULT if it is not arena or registered memory. */
+int vtoe_sqe_memory(struct vtoe *ctx, struct vtoe_sqe *sqe, const void *at,
+		    size_t bytes);
+/* sockaddr <-> address; -EAFNOSUPPORT, -EINVAL. */
+int vtoe_address_from(struct vtoe_address *to, const struct sockaddr *from,
+		      socklen_t len);
+socklen_t vtoe_address_to(const struct vtoe_address *from, struct sockaddr *to,
+			  socklen_t room);
+
+/* -- blocking helpers ---------------------------------------------------- */
+/*
+ * Each submits and waits for its own completion; completions of other requests
+ * of the lane are kept and returned by later peeks. timeout_ms -1: for ever;
+ * after a time-out the request is cancelled and -ETIME returned.
+ */
+int vtoe_stream_open_connect(struct vtoe_lane *lane, uint32_t *stream,
+			     const struct sockaddr *to, socklen_t len,
+			     int timeout_ms);
+int vtoe_stream_open_listen(struct vtoe_lane *lane, uint32_t *stream,
+			    const struct sockaddr *at, socklen_t len,
+			    int backlog);
+int vtoe_stream_accept(struct vtoe_lane *lane, uint32_t listener,
+		       uint32_t *stream, struct sockaddr *peer,
+		       socklen_t *len, int timeout_ms);
+/* All bytes, or an error. Memory outside arena and registrations is copied
+ * through the arena. */
+ssize_t vtoe_stream_send(struct vtoe_lane *lane, uint32_t stream,
+			 const void *from, size_t bytes, int timeout_ms);
+/* At least one byte, or 0 at end of stream. Page-aligned memory of a page or
+ * more is registered on first use and filled directly; other memory is copied
+ * through the arena. */
+ssize_t vtoe_stream_recv(struct vtoe_lane *lane, uint32_t stream, void *into,
+			 size_t bytes, int timeout_ms);
+int vtoe_stream_setsockopt(struct vtoe_lane *lane, uint32_t stream, int level,
+			   int name, const void *value, socklen_t len);
+int vtoe_stream_getsockopt(struct vtoe_lane *lane, uint32_t stream, int level,
+			   int name, void *value, socklen_t *len);
+int vtoe_stream_shutdown(struct vtoe_lane *lane, uint32_t stream, int how);
+int vtoe_stream_close(struct vtoe_lane *lane, uint32_t stream, int abort);
+
+/* -- counters ------------------------------------------------------------ */
+
+struct vtoe_counters {
+	uint64_t registrations, deregistrations; /* REGION_ADD, REGION_DEL */
+	uint64_t cache_hits, cache_misses, cache_evictions;
+	uint64_t registered_bytes;
+	uint64_t submitted, completed;
+	uint64_t doorbells, wakeups, spurious_wakeups;
+	uint64_t bytes_copied; /* by the library, through the arena */
+};
+void vtoe_get_counters(const struct vtoe *ctx, struct vtoe_counters *to);
+
+/* The text of an enum vtoe_violation, or of an enum vtoe_fallback. */
+const char *vtoe_violation_text(unsigned violation);
+const char *vtoe_fallback_text(unsigned fallback);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
