@@ -41,6 +41,11 @@ enum vtoe_event {
 
 #define VTOE_REGION_MAX_RANGES 256u
 
+/* A connection without HELLO is parked after so many seconds; one that sends
+ * so many control requests in a row that all fail is parked (FLOOD). */
+#define VTOE_HELLO_SECONDS 10u
+#define VTOE_CTL_FAILURES_MAX 1024u
+
 /* One range of a region: page-aligned, in the shared memory (local, ivshmem).
  * A region's offset 0 is the first byte of its first range. */
 struct vtoe_range {

@@ -95,6 +95,10 @@ enum vtoe_op {
 #define VTOE_STREAM_LAST 0xffffffffu
 
 #define VTOE_TOKEN_SECONDS 10u
+/* How long submitted sends may go on when their application has ended. */
+#define VTOE_DRAIN_SECONDS 5u
+/* Generic buffers in the pool of one lane. */
+#define VTOE_GRQ_MAX 4096u
 
 /* op_flags of OPEN; the family is address.family */
 #define VTOE_OPEN_DEFAULT 0u
