@@ -14,7 +14,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "transport.h"
@@ -106,7 +105,6 @@ static void *kernel_alloc(struct transport *t, size_t bytes)
 static int kernel_connect(struct transport *t, const struct sockaddr *to,
 			  socklen_t len, unsigned *stream)
 {
-	struct timeval limit = { .tv_sec = TRANSPORT_TIMEOUT_MS / 1000 };
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET };
 	struct kernel *k = kernel_of(t);
 	int one = 1, fd, error;
@@ -118,8 +116,6 @@ static int kernel_connect(struct transport *t, const struct sockaddr *to,
 		return -errno;
 	event.data.u32 = k->used;
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
 	    connect(fd, to, len))
 		goto fail;
 	/* A lone stream never polls: spare it the cost of being watched. */
@@ -183,8 +179,6 @@ static bool request_try(struct request *r, int fd, bool out, int flags,
 		r->ready = false;
 		return false;
 	}
-	if (n < 0 && errno == EAGAIN)
-		errno = ETIMEDOUT;
 	if (n > 0) {
 		r->done += n;
 		if (r->all && r->done < r->bytes)

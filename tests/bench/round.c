@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,9 @@
 
 #include "transport.h"
 #include "workload.h"
+
+/* For connecting and for draining, beside the time measured. */
+#define ROUND_GRACE_SECONDS 20
 
 static int round_enter_netns(const char *name)
 {
@@ -73,6 +77,21 @@ static void round_failed(struct result *r, int error, const char *what)
 	snprintf(r->what, sizeof(r->what), "%s", what);
 }
 
+/* The child's result; 0 if it ended without one, -1 if it hangs. */
+static ssize_t round_read(int fd, double seconds, struct result *r)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	double end = measure_now() + seconds, left;
+	int n;
+
+	do {
+		left = end - measure_now();
+		n = left > 0 ? poll(&p, 1, (int)(left * 1000) + 1) : 0;
+	} while (n < 0 && errno == EINTR);
+	/* Smaller than PIPE_BUF, so it comes whole or not at all. */
+	return n > 0 ? read(fd, r, sizeof(*r)) : -1;
+}
+
 void bench_round(const struct bench_options *o,
 		 const struct transport_ops *transport,
 		 const struct bench_case *c, struct result *r)
@@ -97,14 +116,15 @@ void bench_round(const struct bench_options *o,
 	if (!pid)
 		round_child(o, transport, c, fds[1]);
 	close(fds[1]);
-	/* Smaller than PIPE_BUF, so it comes whole or not at all. */
-	do
-		n = read(fds[0], r, sizeof(*r));
-	while (n < 0 && errno == EINTR);
+	n = round_read(fds[0], o->seconds + ROUND_GRACE_SECONDS, r);
 	close(fds[0]);
+	if (n < 0)
+		kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (n != sizeof(*r)) {
+	if (n < 0)
+		round_failed(r, ETIMEDOUT, "hung, and was killed");
+	if (n >= 0 && n != sizeof(*r)) {
 		snprintf(what, sizeof(what), "the child ended with status %#x",
 			 (unsigned)status);
 		round_failed(r, ECHILD, what);

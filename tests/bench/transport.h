@@ -42,7 +42,8 @@ struct transport_ops {
 	/* completes when all bytes are taken */
 	int (*send)(struct transport *t, unsigned stream, const void *from,
 		    size_t bytes, uint64_t tag);
-	/* The next completion; -ETIMEDOUT after TRANSPORT_TIMEOUT_MS. */
+	/* The next completion. May give up with -ETIMEDOUT; a round that hangs
+	 * is ended from outside (round.c). */
 	int (*wait)(struct transport *t, struct transport_event *event);
 	int (*shutdown)(struct transport *t, unsigned stream);
 	/* The number may be given out again. Nothing may be posted on it. */
