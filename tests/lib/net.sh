@@ -101,7 +101,7 @@ net_diagnose() {
 	for net_log in "$RUN"/*.log; do
 		[ -s "$net_log" ] || continue
 		say "--- $(basename "$net_log")"
-		tail -n 25 "$net_log"
+		tail -n 25 "$net_log" | tr -cd '[:print:]\n\t' | cut -c1-200
 	done
 }
 
@@ -316,3 +316,50 @@ only_vtoe() {
 	[ "$VTOE_TEST_PATH" = vtoe ] ||
 		skip "$test_name is about vtoe: not run on kernel sockets"
 }
+
+# -- what several tests use --------------------------------------------------
+
+# make_data FILE BYTES: random bytes.
+make_data() {
+	head -c "$2" /dev/urandom >"$1" || error "cannot write $1"
+}
+
+hash_of() { sha256sum "$@" | cut -d' ' -f1; }
+
+# same_hash WANTED GOT WHAT
+same_hash() {
+	[ -n "$1" ] && [ "$1" = "$2" ] || fail "$3: SHA-256 differs: ${2:-none}"
+}
+
+# start_nginx WHERE WORKERS: serves $RUN/www on port 8080, IPv4 and IPv6.
+start_nginx() {
+	mkdir -p "$RUN/www" "$RUN/nginx"
+	cat >"$RUN/nginx.conf" <<-END
+		user root;
+		worker_processes $2;
+		daemon off;
+		pid $RUN/nginx/pid;
+		error_log stderr warn;
+		events { worker_connections 4096; }
+		http {
+			access_log off;
+			sendfile on;
+			keepalive_timeout 5;
+			client_body_temp_path $RUN/nginx/body;
+			proxy_temp_path $RUN/nginx/proxy;
+			fastcgi_temp_path $RUN/nginx/fastcgi;
+			uwsgi_temp_path $RUN/nginx/uwsgi;
+			scgi_temp_path $RUN/nginx/scgi;
+			server {
+				listen 8080;
+				listen [::]:8080;
+				root $RUN/www;
+			}
+		}
+	END
+	start nginx "$1" nginx -p "$RUN/nginx" -e stderr -c "$RUN/nginx.conf"
+	wait_listening "$1" 8080
+}
+
+# stat_is COUNTER VALUE [GUEST]
+stat_is() { [ "$(stat_of "$1" "${3:-$GUEST}")" = "$2" ]; }
