@@ -363,3 +363,17 @@ start_nginx() {
 
 # stat_is COUNTER VALUE [GUEST]
 stat_is() { [ "$(stat_of "$1" "${3:-$GUEST}")" = "$2" ]; }
+stat_above() { [ "$(stat_of "$1" "${3:-$GUEST}")" -gt "$2" ]; }
+
+# What a process holds.
+files_of() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
+maps_of() { wc -l <"/proc/$1/maps"; }
+# memory_of PID [FIELD]: kB of /proc/PID/status; its own memory by default.
+memory_of() { sed -n "s/^${2:-RssAnon}:[^0-9]*\([0-9]*\).*/\1/p" "/proc/$1/status"; }
+# switches_of PID...: context switches of all their threads.
+switches_of() {
+	for net_pid in "$@"; do
+		cat "/proc/$net_pid"/task/*/status
+	done | sed -n 's/.*ctxt_switches:[^0-9]*//p' |
+		awk '{ n += $1 } END { print n }'
+}

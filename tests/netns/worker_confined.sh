@@ -1,0 +1,54 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# What a worker that a guest took over could do: it is not root, has no
+# capability and can gain none, has a system call filter, a network and a mount
+# namespace of its own, and no descriptor of another guest.
+. "$(dirname "$0")/../lib/net.sh"
+net_begin 30 "$0" "$@"
+only_vtoe
+net_up 2
+
+# field NAME: of the worker's status.
+field() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$worker/status"; }
+
+check() {
+	[ "$2" = "$3" ] || fail "worker of $guest: $1 is $2, not $3"
+}
+
+differ() {
+	one=$(readlink "/proc/$worker/ns/$1") two=$(readlink "/proc/$2/ns/$1")
+	[ -n "$one" ] && [ "$one" != "$two" ] ||
+		fail "worker of $guest: shares the $1 namespace of process $2"
+}
+
+for guest in "$GUEST" "$GUEST2"; do
+	worker=$(worker_pid "$guest")
+	[ -d "/proc/${worker:-none}" ] || error "vtoectl names no worker"
+	for set in CapInh CapPrm CapEff CapBnd CapAmb; do
+		check $set "$(field $set)" 0000000000000000
+	done
+	check NoNewPrivs "$(field NoNewPrivs)" 1
+	check Seccomp "$(field Seccomp)" 2
+	for id in $(field Uid) $(field Gid); do
+		[ "$id" != 0 ] || fail "worker of $guest: runs as root"
+	done
+	check "its supplementary groups" "$(field Groups | tr -d ' ')" ""
+	check "its network namespace" "$(readlink "/proc/$worker/ns/net")" \
+		"net:[$(stat -L -c %i "/run/netns/vtoe-$guest")]"
+	differ net "$VTOED_PID"
+	differ mnt "$VTOED_PID"
+	# Its file system is empty: nothing of the host can be opened.
+	for path in etc/passwd run/vtoe proc/1/status "$RUN/vtoed"; do
+		[ ! -e "/proc/$worker/root/$path" ] ||
+			fail "worker of $guest: sees /$path"
+	done
+	[ "$(sed -n 's/^Max core file size *\([0-9]*\).*/\1/p' \
+		"/proc/$worker/limits")" = 0 ] ||
+		fail "worker of $guest: may write core files"
+done
+one=$(worker_pid "$GUEST") two=$(worker_pid "$GUEST2")
+[ "$one" != "$two" ] || fail "two guests share a worker"
+worker=$one guest=$GUEST
+differ net "$two"
+differ mnt "$two"
+pass
