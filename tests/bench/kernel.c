@@ -206,12 +206,12 @@ static int kernel_wait_alone(struct kernel_stream *s,
 
 static bool kernel_scan(struct kernel *k, struct transport_event *event)
 {
-	unsigned i, at;
+	unsigned i, at, first = k->cursor;
 
 	for (i = 0; i < k->used; i++) {
 		struct kernel_stream *s;
 
-		at = (k->cursor + i) % k->used;
+		at = (first + i) % k->used;
 		s = &k->streams[at];
 		k->cursor = at + 1;
 		while (s->out.posted && s->out.ready)
