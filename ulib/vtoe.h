@@ -43,6 +43,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+/* the library itself is compiled with hidden symbols */
+#pragma GCC visibility push(default)
 
 struct vtoe;
 struct vtoe_lane;
@@ -55,10 +57,16 @@ struct vtoe_params {
 	const char *name;  /* of the program, for `vtoectl sockets`; NULL:
 			    * program_invocation_short_name */
 	int timeout_ms;	   /* of the handshake; 0: 2000 */
+	size_t cache_bytes; /* most that vtoe_register() keeps registered at
+			     * once; 0: half of the shared memory */
+	size_t direct_min; /* vtoe_stream_recv() registers memory of at least
+			    * so many bytes, and copies less; 0: 4096 */
 };
 
-/* Connects, maps, says hello. -ENOENT: no backend; -EACCES: not allowed;
- * -EPROTO: not a vtoe backend; -EUSERS: its quota of peers is used up. */
+/* Connects, maps, says hello. -ENOENT: no backend; -ENOTUNIQ: several devices
+ * and no path; -EACCES: not allowed; -EPROTO: not a vtoe backend; -ETIMEDOUT:
+ * it does not answer; -EUSERS: its quota of peers is used up; -ECONNRESET: it
+ * hung up without saying why. */
 int vtoe_open(struct vtoe **ctx, const struct vtoe_params *params);
 void vtoe_close(struct vtoe *ctx);
 void vtoe_forget(struct vtoe *ctx);
@@ -68,6 +76,9 @@ const struct vtoe_device_page *vtoe_device(const struct vtoe *ctx);
 int vtoe_alive(const struct vtoe *ctx);
 /* Becomes readable (POLLHUP) when the backend dies: add it to an event loop. */
 int vtoe_control_fd(const struct vtoe *ctx);
+/* The event descriptor that wakes the backend: for programs that must know
+ * which descriptors are the library's. */
+int vtoe_doorbell_fd(const struct vtoe *ctx);
 
 /* -- memory -------------------------------------------------------------- */
 
@@ -86,13 +97,20 @@ void vtoe_free(struct vtoe *ctx, void *at);
  * content, so `at` and `bytes` must be multiples of the page size, nobody may
  * write there during the call, and the memory must be private anonymous; it is
  * shared with children of a later fork. The cache is bounded in bytes and
- * evicts the least recently used one that no request names.
- * -EINVAL: alignment; -ENOMEM: over the device's limit.
+ * evicts the least recently used one that no request names (its pages stay
+ * where they are until vtoe_unregister; registering them again copies nothing).
+ * -EINVAL: alignment, or not private anonymous memory; -ENOMEM: over the
+ * device's limit.
  */
 int vtoe_register(struct vtoe *ctx, void *at, size_t bytes, unsigned rights);
 /* Before the memory is unmapped or freed. Waits until no request names it;
  * the memory is private again afterwards, its content kept. */
 int vtoe_unregister(struct vtoe *ctx, void *at, size_t bytes);
+
+/* The memory is unmapped, or something else is mapped there by now: drops what
+ * was registered in [at, at+bytes) and leaves the mapping alone. Cheap when
+ * nothing was. Any alignment. */
+int vtoe_invalidate(struct vtoe *ctx, void *at, size_t bytes);
 
 /* {key, offset} of an address in arena or registered memory; -EFAULT if any
  * byte of it is not. This is the virtual-address form (MECHANISMS O2). */
@@ -113,6 +131,8 @@ int vtoe_lane_open(struct vtoe *ctx, struct vtoe_lane **lane, unsigned sq,
 void vtoe_lane_close(struct vtoe_lane *lane);
 void vtoe_lane_lock(struct vtoe_lane *lane);
 void vtoe_lane_unlock(struct vtoe_lane *lane);
+/* Why the backend parked the lane: an enum vtoe_violation, 0 if it did not. */
+unsigned vtoe_lane_violation(const struct vtoe_lane *lane);
 
 /* The next free entry, zeroed; NULL when the queue is full (submit first). */
 struct vtoe_sqe *vtoe_get_sqe(struct vtoe_lane *lane);
@@ -161,7 +181,8 @@ socklen_t vtoe_address_to(const struct vtoe_address *from, struct sockaddr *to,
 /*
  * Each submits and waits for its own completion; completions of other requests
  * of the lane are kept and returned by later peeks. timeout_ms -1: for ever;
- * after a time-out the request is cancelled and -ETIME returned.
+ * after a time-out the request is cancelled and -ETIME returned; after a signal
+ * likewise -EINTR. user_data whose upper 16 bits are all ones is theirs.
  */
 int vtoe_stream_open_connect(struct vtoe_lane *lane, uint32_t *stream,
 			     const struct sockaddr *to, socklen_t len,
@@ -172,8 +193,9 @@ int vtoe_stream_open_listen(struct vtoe_lane *lane, uint32_t *stream,
 int vtoe_stream_accept(struct vtoe_lane *lane, uint32_t listener,
 		       uint32_t *stream, struct sockaddr *peer,
 		       socklen_t *len, int timeout_ms);
-/* All bytes, or an error. Memory outside arena and registrations is copied
- * through the arena. */
+/* All bytes; fewer if an error or the time-out came after some were sent; that
+ * error if none was. Memory outside arena and registrations is copied through
+ * the arena. */
 ssize_t vtoe_stream_send(struct vtoe_lane *lane, uint32_t stream,
 			 const void *from, size_t bytes, int timeout_ms);
 /* At least one byte, or 0 at end of stream. Page-aligned memory of a page or
@@ -204,6 +226,7 @@ void vtoe_get_counters(const struct vtoe *ctx, struct vtoe_counters *to);
 const char *vtoe_violation_text(unsigned violation);
 const char *vtoe_fallback_text(unsigned fallback);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * control.c - requests on the control ring
+ *
+ * Any thread may send one, and several may wait at once: a removal of a region
+ * can take long, and must not hold up another thread's lane. Each caller hangs
+ * its control_call in a list under the lock. One of those that wait, the
+ * reader, sleeps on the event descriptor and hands completions out to all; the
+ * others sleep on the condition and one of them takes over.
+ *
+ * The library's own user_data never repeats; a completion that answers nothing
+ * of ours, or an index that cannot be, fails the whole context.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+int control_init(struct vtoe *ctx, uint32_t entries)
+{
+	struct control *c = &ctx->control;
+
+	if (!power_of_two(entries) || entries < VTOE_RING_MIN ||
+	    entries > VTOE_CTL_ENTRIES)
+		return -EPROTO;
+	pthread_mutex_init(&c->lock, NULL);
+	condition_init(&c->changed);
+	vtoe_ring_init(&c->requests, ctx->memory + VTOE_CTL_REQUEST_OFFSET,
+		       entries);
+	vtoe_ring_init(&c->completions,
+		       ctx->memory + VTOE_CTL_COMPLETION_OFFSET, entries);
+	return 0;
+}
+
+static void control_event(struct vtoe *ctx,
+			  const struct vtoe_ctl_completion *event)
+{
+	switch (event->event) {
+	case VTOE_EVENT_LINK:
+		__atomic_store_n(&ctx->device.link, event->value,
+				 __ATOMIC_RELAXED);
+		break;
+	case VTOE_EVENT_MTU:
+		__atomic_store_n(&ctx->device.mtu, (vtoe_u16)event->value,
+				 __ATOMIC_RELAXED);
+		break;
+	case VTOE_EVENT_LEAVING:
+		__atomic_store_n(&ctx->device.status, VTOE_STATUS_LEAVING,
+				 __ATOMIC_RELAXED);
+		break;
+	default:
+		/* a parked lane sees it in its own ring; unknown events are
+		 * of a later version */
+		break;
+	}
+}
+
+/* Hands out what has come. */
+static int control_collect(struct vtoe *ctx)
+{
+	struct control *c = &ctx->control;
+	struct vtoe_ctl_completion completion;
+	struct control_call **link, *call;
+	const void *entry;
+
+	while ((entry = vtoe_ring_peek(&c->completions))) {
+		if (c->completions.other - c->completions.local >
+		    c->completions.size)
+			return -EPROTO;
+		memcpy(&completion, entry, sizeof(completion));
+		/* the copy is what counts from here on */
+		__asm__ volatile("" ::: "memory");
+		vtoe_ring_advance(&c->completions);
+		if (completion.op == VTOE_CTL_EVENT) {
+			control_event(ctx, &completion);
+			continue;
+		}
+		for (link = &c->calls; (call = *link); link = &call->next)
+			if (call->user_data == completion.user_data)
+				break;
+		if (!call)
+			return -EPROTO;
+		*link = call->next;
+		call->completion = completion;
+		call->done = true;
+	}
+	if (vtoe_ring_release(&c->completions))
+		event_signal(ctx->doorbell);
+	return 0;
+}
+
+static int control_send(struct vtoe *ctx, struct vtoe_ctl_request *request,
+			struct control_call *call)
+{
+	struct control *c = &ctx->control;
+	void *entry = vtoe_ring_reserve(&c->requests);
+
+	/* never more than one for each thread: full means a dead backend, or
+	 * sixty-four threads at once */
+	if (!entry)
+		return -EBUSY;
+	call->user_data = ++c->last_user_data;
+	call->done = false;
+	call->next = c->calls;
+	c->calls = call;
+	request->user_data = call->user_data;
+	memcpy(entry, request, sizeof(*request));
+	if (vtoe_ring_submit(&c->requests))
+		event_signal(ctx->doorbell);
+	return 0;
+}
+
+static void control_forget(struct control *c, const struct control_call *call)
+{
+	struct control_call **link;
+
+	for (link = &c->calls; *link; link = &(*link)->next)
+		if (*link == call) {
+			*link = call->next;
+			return;
+		}
+}
+
+/* Sleeps until something may have changed; the lock is dropped meanwhile. */
+static int control_sleep(struct vtoe *ctx, uint64_t deadline)
+{
+	struct control *c = &ctx->control;
+	int rc;
+
+	if (c->reader)
+		return condition_wait(&c->changed, &c->lock, deadline);
+	if (vtoe_ring_arm(&c->completions))
+		return 0;
+	c->reader = true;
+	pthread_mutex_unlock(&c->lock);
+	rc = context_sleep(ctx, ctx->vectors[VTOE_VECTOR_CONTROL], deadline);
+	event_drain(ctx->vectors[VTOE_VECTOR_CONTROL]);
+	pthread_mutex_lock(&c->lock);
+	c->reader = false;
+	pthread_cond_broadcast(&c->changed);
+	/* a control request is not interruptible */
+	return rc == -EINTR ? 0 : rc;
+}
+
+int control_request(struct vtoe *ctx, struct vtoe_ctl_request *request,
+		    struct vtoe_ctl_completion *completion, int timeout_ms)
+{
+	uint64_t deadline = deadline_after(timeout_ms);
+	struct control *c = &ctx->control;
+	struct control_call call;
+	int rc;
+
+	pthread_mutex_lock(&c->lock);
+	rc = context_dead(ctx);
+	if (!rc)
+		rc = control_send(ctx, request, &call);
+	if (rc)
+		goto out;
+	for (;;) {
+		rc = control_collect(ctx);
+		if (rc) {
+			context_fail(ctx, rc);
+			break;
+		}
+		if (call.done)
+			break;
+		rc = control_sleep(ctx, deadline);
+		if (rc == -ETIME) {
+			/* a backend that does not answer is none */
+			rc = -ETIMEDOUT;
+			context_fail(ctx, -ENOTCONN);
+			break;
+		}
+		if (!rc)
+			rc = context_dead(ctx);
+		if (rc && control_collect(ctx) == 0 && call.done)
+			rc = 0; /* it answered, then died */
+		if (rc)
+			break;
+	}
+	/* what one thread collected may be another's */
+	pthread_cond_broadcast(&c->changed);
+	if (rc)
+		control_forget(c, &call);
+	else
+		*completion = call.completion;
+out:
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * internal.h - the parts of libvtoe as they see one another
+ *
+ *   connect.c  the handshake, the mapping, the life of a context
+ *   control.c  requests on the control ring
+ *   arena.c    the page allocator of the shared memory
+ *   share.c    application memory whose pages are replaced by shared ones
+ *   maps.c     what the kernel says is mapped
+ *   cache.c    registrations: which memory the backend may touch, by key
+ *   track.c    the requests under way on a lane
+ *   lane.c     the queue verbs, waiting
+ *   lane_open.c  the life of a lane
+ *   memory.c   blocks of the arena; addresses and {key, offset}
+ *   stream.c   the blocking helpers; transfer.c those that move bytes
+ *   text.c     addresses and texts
+ *   wait.c     time, conditions, sleeping
+ *
+ * Everything in the shared memory is written by somebody else: a value is
+ * loaded once into private memory, checked, and only then used. The library
+ * keeps nothing of its own there but what the backend must read.
+ *
+ * Locks, outermost first: change (cache.c) > lane > table (cache.c);
+ * control.lock, arena.lock and lanes_lock are leaves. No lock is held while
+ * a thread sleeps, except `change`, around control requests that the backend
+ * answers at once.
+ */
+#ifndef VTOE_INTERNAL_H
+#define VTOE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vtoe_ring.h>
+
+#include "vtoe.h"
+
+/* user_data with these upper bits belongs to the blocking helpers */
+#define LIBRARY_TAG 0xffff000000000000ull
+
+#define NO_REGION UINT32_MAX
+#define CONTROL_TIMEOUT_MS 2000
+#define PIN_GUESSES 64u /* a power of two */
+
+/* -- arena.c ------------------------------------------------------------- */
+
+/* Pages [first, pages) of the shared memory. */
+struct arena {
+	pthread_mutex_t lock;
+	uint64_t *used;	 /* a bit a page */
+	uint64_t *last;	 /* the last page of a block */
+	uint32_t first;
+	uint32_t pages;
+	uint32_t next;	 /* where the next search starts */
+	uint32_t free;
+};
+
+int arena_init(struct arena *a, uint64_t from, uint64_t bytes);
+void arena_free_tables(struct arena *a);
+/* -> offset in the shared memory, or 0 */
+uint64_t arena_alloc(struct arena *a, size_t bytes);
+/* Frees a block by its offset. -> its bytes, 0 if no block starts there. */
+size_t arena_release(struct arena *a, uint64_t offset);
+/* Frees pages of a block one by one; the rest of the block stays. */
+void arena_release_part(struct arena *a, uint64_t offset, size_t bytes);
+
+/* -- control.c ----------------------------------------------------------- */
+
+struct control_call {
+	struct control_call *next;
+	uint64_t user_data;
+	bool done;
+	struct vtoe_ctl_completion completion;
+};
+
+struct control {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct vtoe_ring requests;
+	struct vtoe_ring completions;
+	struct control_call *calls; /* that wait for their completion */
+	uint64_t last_user_data;
+	bool reader; /* a thread is asleep on the event descriptor */
+};
+
+int control_init(struct vtoe *ctx, uint32_t entries);
+/* Sends a request and waits for its completion. 0, or -ENOTCONN, -EPROTO,
+ * -ETIMEDOUT; the backend's own verdict is in completion->result.
+ * timeout_ms -1: for ever. */
+int control_request(struct vtoe *ctx, struct vtoe_ctl_request *request,
+		    struct vtoe_ctl_completion *completion, int timeout_ms);
+
+/* -- share.c ------------------------------------------------------------- */
+
+/* Application pages that are pages of the shared memory. */
+struct extent {
+	uintptr_t at;
+	size_t bytes;
+	uint64_t offset;
+};
+
+struct share {
+	struct extent *extents; /* by address, disjoint */
+	size_t count;
+	size_t room;
+};
+
+/* The callers hold cache.change; those of share_ranges and share_offset hold
+ * cache.table, which guards the array. */
+int share_pages(struct vtoe *ctx, uintptr_t at, size_t bytes);
+/* Gives the pages back. restore: pages that are still mapped there become
+ * private ones with the same content; else the mapping is left alone. */
+int share_end(struct vtoe *ctx, uintptr_t at, size_t bytes, bool restore);
+/* The first extent that ends after `at`; count if none. */
+size_t share_find(const struct share *s, uintptr_t at);
+/* The ranges of shared memory behind [at, at+bytes), adjacent ones merged.
+ * -> how many, or -EFAULT, -E2BIG */
+int share_ranges(const struct share *s, uintptr_t at, size_t bytes,
+		 struct vtoe_range *ranges, size_t room);
+
+/* -- maps.c -------------------------------------------------------------- */
+
+/* Is [at, at+bytes) readable and writable private anonymous memory that may be
+ * replaced? -> 0, -EINVAL: it is not, -EFAULT: nothing is mapped, -errno */
+int maps_check_private(uintptr_t at, size_t bytes);
+/* The first part of [at, at+bytes) that maps the file with this inode, such
+ * that `at` would be its byte `offset`. -> its bytes, 0: none, and *found */
+size_t maps_find_shared(uintptr_t at, size_t bytes, uint64_t inode,
+			uint64_t offset, uintptr_t *found);
+
+/* -- cache.c ------------------------------------------------------------- */
+
+/*
+ * One registration. The structure is never freed while the context lives, so
+ * that a lane can take a reference without a lock: raise `users`, then look
+ * at `key` again; who removes clears `key` first and then looks at `users`.
+ */
+struct region {
+	uint64_t key;	 /* 0: free, or being removed */
+	uint32_t users;	 /* requests under way that name it */
+	uint32_t rights;
+	uintptr_t at;
+	size_t bytes;
+	uint64_t touched; /* when it was used last, in look-ups */
+};
+
+struct cache {
+	pthread_mutex_t change; /* one thread adds or removes at a time */
+	pthread_mutex_t table;	/* guards what follows; never held long */
+	struct region *regions;
+	uint32_t *order;	/* of regions in use, by address */
+	uint32_t count;
+	uint32_t room;
+	size_t longest;		/* bytes of the longest ever */
+	size_t bytes;		/* in all */
+	size_t limit;
+	uint64_t clock;
+	struct share share;
+	uint64_t registrations, deregistrations, hits, misses, evictions;
+};
+
+int cache_init(struct vtoe *ctx, uint32_t max_regions, size_t limit);
+void cache_free(struct vtoe *ctx);
+/* With `table` held: a region with these rights that covers [at, at+bytes), or
+ * the one with this key; NULL if there is none. */
+struct region *cache_find(struct cache *c, uintptr_t at, size_t bytes,
+			  unsigned rights);
+struct region *cache_find_key(struct cache *c, uint64_t key);
+/* Takes a reference to the region with this key. -> its index or NO_REGION */
+uint32_t cache_pin(struct vtoe *ctx, uint64_t key, uint32_t guess);
+void cache_unpin(struct vtoe *ctx, uint32_t region);
+/* {key, offset} of memory that has all these rights; -EFAULT */
+int cache_translate(struct vtoe *ctx, const void *at, size_t bytes,
+		    unsigned rights, uint64_t *key, uint64_t *offset);
+/* All registered memory becomes private again, its content kept. */
+void cache_make_private(struct vtoe *ctx);
+void cache_get_counters(struct vtoe *ctx, struct vtoe_counters *to);
+/* Is the memory a receive would fill still the shared one? Overwrites a word
+ * of every page of it. False: it was mapped anew. */
+bool cache_still_shared(struct vtoe *ctx, void *at, size_t bytes);
+
+/* -- track.c ------------------------------------------------------------- */
+
+/* What the library must remember of a request that is under way. */
+struct tracked {
+	uint64_t user_data;
+	uint64_t key;
+	uint64_t offset;
+	uint32_t length;
+	uint32_t stream;
+	uint32_t region; /* pinned, or NO_REGION */
+	uint32_t next;	 /* in its bucket, or of the free ones */
+	uint32_t sequence;
+	uint8_t op;
+};
+
+#define NOT_TRACKED UINT32_MAX
+
+struct track {
+	struct tracked *entries;
+	uint32_t *buckets;
+	uint32_t size; /* a power of two, of both */
+	uint32_t count;
+	uint32_t free;
+	uint32_t sequence;
+};
+
+int track_init(struct track *t, uint32_t size);
+void track_free(struct track *t);
+/* Room for `want` entries more. */
+int track_reserve(struct track *t, uint32_t want);
+void track_add(struct track *t, const struct vtoe_sqe *sqe, uint32_t region);
+/* The request that a completion belongs to, or NOT_TRACKED. */
+uint32_t track_match(const struct track *t, const struct vtoe_cqe *cqe);
+void track_remove(struct track *t, uint32_t index);
+/* The oldest one, or NOT_TRACKED. Slow: for when all is over. */
+uint32_t track_oldest(const struct track *t);
+
+/* -- lane.c -------------------------------------------------------------- */
+
+struct lane_counters {
+	uint64_t submitted, completed;
+	uint64_t doorbells, wakeups, spurious_wakeups;
+	uint64_t bytes_copied;
+};
+
+/* A piece of the arena for one copy at a time. */
+struct bounce {
+	struct bounce *next;
+	char *at;
+};
+
+/* A blocking helper's request. */
+struct waiter {
+	struct waiter *next;
+	uint64_t user_data;
+	bool done;
+	struct vtoe_cqe cqe;
+};
+
+struct vtoe_lane {
+	struct vtoe *ctx;
+	struct vtoe_ring sq;
+	struct vtoe_ring cq;
+	struct vtoe_sqe *staged; /* sq.size of them, until submit */
+	struct track track;
+	int event_fd;
+	int dead; /* 0, or the negated errno of every call from now on */
+	bool dying; /* the hang-up was seen; the rest is still to be read */
+	uint32_t violation; /* why it was parked: enum vtoe_violation */
+	bool current_valid;
+	bool armed;
+	bool sleeper; /* a thread is asleep on event_fd */
+	bool grq;     /* generic buffers were given: completions without a
+		       * request may come */
+	uint32_t idle_peeks;
+	uint32_t pin_guess[PIN_GUESSES]; /* the region of a key, likely */
+	struct vtoe_cqe current; /* what peek returned */
+
+	struct vtoe_cqe *kept; /* for later peeks; a power of two */
+	uint32_t kept_size, kept_head, kept_tail;
+
+	struct waiter *waiters;
+	uint64_t last_tag;
+	struct bounce *bounce; /* that are free */
+
+	uint32_t spin_usec;
+	uint32_t spin_window; /* adapted, 0 .. spin_usec */
+	uint32_t spin_skipped;
+
+	uint32_t id;
+	uint32_t vector;
+	uint64_t rings; /* offset of the block that holds them */
+	unsigned flags;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct vtoe_lane *next_lane;
+	struct lane_counters counters;
+};
+
+/* For the blocking helpers; the lane's lock is held. */
+/* An entry, waiting for room; NULL: *error. */
+struct vtoe_sqe *lane_get_sqe(struct vtoe_lane *lane, uint64_t deadline,
+			      int *error);
+/* Names the entry as the waiter's. */
+void lane_add_waiter(struct vtoe_lane *lane, struct waiter *w,
+		     struct vtoe_sqe *sqe);
+void lane_drop_waiter(struct vtoe_lane *lane, struct waiter *w);
+/* -> 0 when w->done, else -ETIME, -EINTR */
+int lane_wait(struct vtoe_lane *lane, struct waiter *w, uint64_t deadline);
+void lane_fail(struct vtoe_lane *lane, int error);
+/* Frees the structure; the backend is not told. */
+void lane_free(struct vtoe_lane *lane);
+void lane_counters_add(struct lane_counters *to,
+		       const struct lane_counters *from);
+
+static inline void lane_lock_if(struct vtoe_lane *lane)
+{
+	if (lane->flags & VTOE_LANE_LOCKED)
+		pthread_mutex_lock(&lane->lock);
+}
+
+static inline void lane_unlock_if(struct vtoe_lane *lane)
+{
+	if (lane->flags & VTOE_LANE_LOCKED)
+		pthread_mutex_unlock(&lane->lock);
+}
+
+/* -- stream.c, transfer.c; the lane is locked ----------------------------- */
+
+/* Submits a copy of *request. */
+int stream_start(struct vtoe_lane *lane, const struct vtoe_sqe *request,
+		 struct waiter *w, uint64_t deadline);
+/* Waits for it; cancels it after the deadline or a signal. -> its result */
+int stream_finish(struct vtoe_lane *lane, uint32_t stream, struct waiter *w,
+		  uint64_t deadline);
+/* Frees the structures of the lane's free bounces. */
+void bounce_free(struct vtoe_lane *lane);
+
+/* Counts with a plain store: a lane's counters have one writer. */
+static inline void lane_count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+/* -- connect.c ----------------------------------------------------------- */
+
+struct vtoe {
+	char *memory;
+	size_t bytes;
+	int socket;
+	int memory_fd;
+	uint64_t memory_inode;
+	int doorbell;
+	int *vectors; /* 0 .. vector_count-1 */
+	uint32_t vector_count;
+	int dead; /* 0 or a negated errno; atomic */
+	uint64_t arena_key;
+	uint64_t arena_start; /* offset of the arena region */
+	size_t direct_min;
+	struct vtoe_device_page device; /* our copy */
+	uint64_t features;
+	struct arena arena;
+	struct control control;
+	struct cache cache;
+	pthread_mutex_t lanes_lock;
+	struct vtoe_lane *lanes;
+	uint8_t *vectors_used;
+	struct lane_counters retired; /* of lanes that were closed */
+};
+
+/* Marks the context dead and wakes what sleeps on it. */
+void context_fail(struct vtoe *ctx, int error);
+/* Looks whether the backend hung up. -> 0 or the negated errno */
+int context_check(struct vtoe *ctx);
+
+static inline int context_dead(const struct vtoe *ctx)
+{
+	return __atomic_load_n(&ctx->dead, __ATOMIC_RELAXED);
+}
+
+/* -- small helpers ------------------------------------------------------- */
+
+#define FOREVER UINT64_MAX
+
+uint64_t clock_ns(void);
+/* timeout_ms -1: FOREVER */
+uint64_t deadline_after(int timeout_ms);
+/* Sleeps until fd is readable, the socket hangs up, or the deadline.
+ * -> 0, -ETIME, -EINTR, or the context's error. */
+int context_sleep(struct vtoe *ctx, int fd, uint64_t deadline);
+/* Processors that this process may run on. */
+unsigned processors(void);
+void condition_init(pthread_cond_t *condition);
+/* Waits on a condition_init()ed condition; -ETIME after the deadline. */
+int condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock,
+		   uint64_t deadline);
+/* Empties an eventfd. */
+void event_drain(int fd);
+void event_signal(int fd);
+
+static inline bool power_of_two(uint64_t n)
+{
+	return n && !(n & (n - 1));
+}
+
+#endif

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * transfer.c - the blocking helpers that move bytes
+ *
+ * Memory that the backend can reach is sent from and received into directly.
+ * Other memory is copied through a bounce, a piece of the arena that the lane
+ * keeps for the next time; a long send has a few of them on the way at once,
+ * so that copying and sending overlap. Receiving into a page-aligned buffer
+ * registers it the first time (MECHANISMS H1, H14) and checks each time that
+ * it has not been unmapped and mapped anew since (H5).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define BOUNCE_BYTES (64u << 10)
+#define BOUNCE_WINDOW 4u
+#define DIRECT_MOST (1u << 30)
+
+/* -- bounces; the lane is locked ----------------------------------------- */
+
+static struct bounce *bounce_get(struct vtoe_lane *lane)
+{
+	struct bounce *b = lane->bounce;
+
+	if (b) {
+		lane->bounce = b->next;
+		return b;
+	}
+	b = malloc(sizeof(*b));
+	if (!b)
+		return NULL;
+	b->at = vtoe_alloc(lane->ctx, BOUNCE_BYTES);
+	if (!b->at) {
+		free(b);
+		return NULL;
+	}
+	return b;
+}
+
+static void bounce_put(struct vtoe_lane *lane, struct bounce *b)
+{
+	/* after a failure the backend may still write there: never again */
+	if (lane->dead == -EPROTO) {
+		free(b);
+		return;
+	}
+	b->next = lane->bounce;
+	lane->bounce = b;
+}
+
+void bounce_free(struct vtoe_lane *lane)
+{
+	struct bounce *b;
+
+	while ((b = lane->bounce)) {
+		lane->bounce = b->next;
+		free(b);
+	}
+}
+
+/* -- sending ------------------------------------------------------------- */
+
+static ssize_t send_direct(struct vtoe_lane *lane, uint32_t stream,
+			   const char *from, size_t bytes, uint64_t deadline)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		struct vtoe_sqe request = { .op = VTOE_OP_SEND,
+					    .stream = stream };
+		size_t n = bytes - done;
+		struct waiter w;
+		int rc;
+
+		n = n < DIRECT_MOST ? n : DIRECT_MOST;
+		rc = vtoe_sqe_memory(lane->ctx, &request, from + done, n);
+		if (!rc)
+			rc = stream_start(lane, &request, &w, deadline);
+		if (!rc)
+			rc = stream_finish(lane, stream, &w, deadline);
+		if (rc <= 0)
+			return done ? (ssize_t)done : rc;
+		done += (size_t)rc;
+		if ((size_t)rc < n)
+			break; /* an error comes with the next one */
+	}
+	return (ssize_t)done;
+}
+
+/* Pieces of one send that are on the way, oldest first. */
+struct pieces {
+	struct piece {
+		struct waiter w;
+		struct bounce *bounce;
+		size_t bytes;
+	} ring[BOUNCE_WINDOW];
+	unsigned head, tail;
+};
+
+static int piece_start(struct vtoe_lane *lane, struct pieces *pieces,
+		       uint32_t stream, const char *from, size_t bytes,
+		       uint64_t deadline)
+{
+	struct piece *p = &pieces->ring[pieces->tail % BOUNCE_WINDOW];
+	struct vtoe_sqe request = { .op = VTOE_OP_SEND, .stream = stream };
+	int rc;
+
+	p->bounce = bounce_get(lane);
+	if (!p->bounce)
+		return -ENOMEM;
+	p->bytes = bytes < BOUNCE_BYTES ? bytes : BOUNCE_BYTES;
+	memcpy(p->bounce->at, from, p->bytes);
+	lane_count(&lane->counters.bytes_copied, p->bytes);
+	rc = vtoe_sqe_memory(lane->ctx, &request, p->bounce->at, p->bytes);
+	if (!rc)
+		rc = stream_start(lane, &request, &p->w, deadline);
+	if (rc) {
+		bounce_put(lane, p->bounce);
+		return rc;
+	}
+	pieces->tail++;
+	return 0;
+}
+
+/* The oldest piece's result. */
+static int piece_finish(struct vtoe_lane *lane, struct pieces *pieces,
+			uint32_t stream, uint64_t deadline)
+{
+	struct piece *p = &pieces->ring[pieces->head++ % BOUNCE_WINDOW];
+	int rc = stream_finish(lane, stream, &p->w, deadline);
+
+	bounce_put(lane, p->bounce);
+	return rc;
+}
+
+static ssize_t send_copied(struct vtoe_lane *lane, uint32_t stream,
+			   const char *from, size_t bytes, uint64_t deadline)
+{
+	struct pieces pieces = { .head = 0 };
+	size_t started = 0, done = 0;
+	int rc = 0;
+
+	while (!rc && done < bytes) {
+		struct piece *oldest = &pieces.ring[pieces.head % BOUNCE_WINDOW];
+
+		if (started < bytes &&
+		    pieces.tail - pieces.head < BOUNCE_WINDOW) {
+			rc = piece_start(lane, &pieces, stream, from + started,
+					 bytes - started, deadline);
+			if (!rc)
+				started += pieces.ring[(pieces.tail - 1) %
+						       BOUNCE_WINDOW].bytes;
+			/* no room for one more: finish one first */
+			if (rc == -ENOMEM && pieces.head != pieces.tail)
+				rc = 0;
+			else
+				continue;
+		}
+		rc = piece_finish(lane, &pieces, stream, deadline);
+		if (rc >= 0) {
+			done += (size_t)rc;
+			rc = (size_t)rc < oldest->bytes ? -EPIPE : 0;
+		}
+	}
+	/* after an error the rest is stopped, youngest included; what still
+	 * went out in order counts */
+	while (pieces.head != pieces.tail) {
+		int more = piece_finish(lane, &pieces, stream, 0);
+
+		if (more > 0 && rc == -ETIME)
+			done += (size_t)more;
+	}
+	return done ? (ssize_t)done : rc;
+}
+
+ssize_t vtoe_stream_send(struct vtoe_lane *lane, uint32_t stream,
+			 const void *from, size_t bytes, int timeout_ms)
+{
+	uint64_t deadline = deadline_after(timeout_ms);
+	uint64_t key, offset;
+	ssize_t n;
+
+	if (!bytes)
+		return 0;
+	vtoe_lane_lock(lane);
+	if (!cache_translate(lane->ctx, from, bytes, VTOE_READ, &key, &offset))
+		n = send_direct(lane, stream, from, bytes, deadline);
+	else
+		n = send_copied(lane, stream, from, bytes, deadline);
+	vtoe_lane_unlock(lane);
+	return n;
+}
+
+/* -- receiving ----------------------------------------------------------- */
+
+/* Can the backend fill `into` itself? -> how much of it; 0: copy */
+static size_t receive_room(struct vtoe *ctx, char *into, size_t bytes)
+{
+	const unsigned both = VTOE_READ | VTOE_WRITE;
+	size_t whole = bytes / VTOE_PAGE * VTOE_PAGE;
+	uint64_t key, offset;
+
+	if (into >= ctx->memory && into < ctx->memory + ctx->bytes)
+		return cache_translate(ctx, into, bytes, VTOE_WRITE, &key,
+				       &offset) ? 0 : bytes;
+	if ((uintptr_t)into % VTOE_PAGE || !whole || bytes < ctx->direct_min)
+		return 0;
+	if (vtoe_register(ctx, into, whole, both))
+		return 0;
+	if (cache_still_shared(ctx, into, whole))
+		return whole;
+	/* unmapped behind our back, and something new is there */
+	vtoe_invalidate(ctx, into, whole);
+	return vtoe_register(ctx, into, whole, both) ? 0 : whole;
+}
+
+static ssize_t receive_copied(struct vtoe_lane *lane, struct vtoe_sqe *request,
+			      char *into, size_t bytes, uint64_t deadline)
+{
+	struct waiter w;
+	struct bounce *b;
+	int rc;
+
+	b = bounce_get(lane);
+	if (!b)
+		return -ENOMEM;
+	bytes = bytes < BOUNCE_BYTES ? bytes : BOUNCE_BYTES;
+	rc = vtoe_sqe_memory(lane->ctx, request, b->at, bytes);
+	if (!rc)
+		rc = stream_start(lane, request, &w, deadline);
+	if (!rc)
+		rc = stream_finish(lane, request->stream, &w, deadline);
+	if (rc > 0) {
+		/* never more than was asked for: lane.c checked */
+		memcpy(into, b->at, (size_t)rc);
+		lane_count(&lane->counters.bytes_copied, (uint64_t)rc);
+	}
+	bounce_put(lane, b);
+	return rc;
+}
+
+ssize_t vtoe_stream_recv(struct vtoe_lane *lane, uint32_t stream, void *into,
+			 size_t bytes, int timeout_ms)
+{
+	struct vtoe_sqe request = { .op = VTOE_OP_RECV, .stream = stream };
+	uint64_t deadline = deadline_after(timeout_ms);
+	struct waiter w;
+	ssize_t n = -EFAULT;
+	size_t room;
+
+	if (!bytes)
+		return 0;
+	bytes = bytes < DIRECT_MOST ? bytes : DIRECT_MOST;
+	room = receive_room(lane->ctx, into, bytes);
+	vtoe_lane_lock(lane);
+	if (room && !vtoe_sqe_memory(lane->ctx, &request, into, room)) {
+		n = stream_start(lane, &request, &w, deadline);
+		if (!n)
+			n = stream_finish(lane, stream, &w, deadline);
+	}
+	/* not reachable, or evicted by another thread a moment ago */
+	if (n == -EFAULT)
+		n = receive_copied(lane, &request, into, bytes, deadline);
+	vtoe_lane_unlock(lane);
+	return n;
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * wait.c - time, event descriptors, conditions, and sleeping
+ *
+ * Deadlines are nanoseconds of the monotonic clock; FOREVER is none.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t deadline_after(int timeout_ms)
+{
+	if (timeout_ms < 0)
+		return FOREVER;
+	return clock_ns() + (uint64_t)timeout_ms * 1000000u;
+}
+
+static struct timespec timespec_from(uint64_t ns)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000u),
+				  .tv_nsec = (long)(ns % 1000000000u) };
+}
+
+int context_sleep(struct vtoe *ctx, int fd, uint64_t deadline)
+{
+	struct pollfd p[2] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = ctx->socket, .events = POLLIN },
+	};
+	struct timespec left;
+	int n;
+
+	if (deadline != FOREVER) {
+		uint64_t now = clock_ns();
+
+		if (now >= deadline)
+			return -ETIME;
+		left = timespec_from(deadline - now);
+	}
+	n = ppoll(p, 2, deadline == FOREVER ? NULL : &left, NULL);
+	if (n < 0)
+		return -errno;
+	if (p[1].revents)
+		return context_check(ctx);
+	return n ? 0 : -ETIME;
+}
+
+unsigned processors(void)
+{
+	cpu_set_t set;
+
+	/* fails only with more processors than a cpu_set_t has bits */
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return CPU_SETSIZE;
+	return (unsigned)CPU_COUNT(&set);
+}
+
+void condition_init(pthread_cond_t *condition)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+int condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock,
+		   uint64_t deadline)
+{
+	struct timespec until;
+
+	if (deadline == FOREVER) {
+		pthread_cond_wait(condition, lock);
+		return 0;
+	}
+	until = timespec_from(deadline);
+	if (pthread_cond_timedwait(condition, lock, &until) == ETIMEDOUT)
+		return -ETIME;
+	return 0;
+}
+
+void event_drain(int fd)
+{
+	uint64_t count;
+
+	while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
+		;
+}
+
+void event_signal(int fd)
+{
+	const uint64_t one = 1;
+
+	/* EAGAIN means that 2^64-2 signals wait there unread: enough */
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
