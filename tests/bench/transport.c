@@ -4,5 +4,6 @@
 
 const struct transport_ops *const transport_table[] = {
 	&transport_kernel,
+	&transport_vtoe,
 	NULL,
 };
