@@ -7,8 +7,8 @@
 # printed; VTOE_TEST_SEED repeats a run, VTOE_TEST_BYTES (of one direction)
 # makes it smaller.
 . "$(dirname "$0")/../lib/net.sh"
-net_begin 150 "$0" "$@"
 bytes=${VTOE_TEST_BYTES:-1000000000}
+net_begin $((60 + bytes / 10000000)) "$0" "$@"
 [ "${VTOE_SANITIZER:-none}" = none ] || bytes=$((bytes / 10))
 seed=${VTOE_TEST_SEED:-$(($(now_ms) % 1000000007))}
 say "seed $seed (repeat with VTOE_TEST_SEED=$seed)"
