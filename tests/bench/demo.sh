@@ -26,6 +26,8 @@ top_builddir=${1:-${top_builddir:-$PWD}}
 ROUNDS=${DEMO_ROUNDS:-3}
 FILE_MB=100     # of the file that is transferred
 REPEAT=10       # times, in one timed turn
+BENCH=$top_builddir/tests/bench/vtoe-bench
+BENCH_PORT=5210
 GB=$(awk "BEGIN { print $FILE_MB * 1048576 * $REPEAT / 1e9 }")
 REQUESTS=100000 # of redis, in one timed turn
 PEER_WEB=8000
@@ -39,12 +41,13 @@ bad()
 {
 	printf '       WRONG: %s\n' "$*"
 	tail -n 5 "$RUN/err" 2>/dev/null | sed 's/^/       | /'
+	rm -f "$RUN/err"
 	wrong=$((wrong + 1))
 }
 
 # --- where things run --------------------------------------------------------
 
-# place WHERE: sets the words that run a program there, and the ports and the
+# place vtoe|kernel|peer|app: sets the words that run a program there, and the ports and the
 # processes that serve there.
 place()
 {
@@ -58,8 +61,8 @@ place()
 		within=(nsenter "--net=/run/netns/vtoe-$GUEST")
 		web_port=8002 redis_port=6380
 		;;
-	peer)
-		within=(nsenter "--net=/run/netns/$NS-peer")
+	peer | app) # app: without the shim
+		within=(nsenter "--net=/run/netns/$NS-$1")
 		;;
 	esac
 	# A rehearsal of the script itself, without vtoe.
@@ -251,6 +254,29 @@ turn_redis()
 		"$(calculate "$worker_cpu * 1e6 / $REQUESTS")"
 }
 
+# The native interface, where buffers are posted before data comes: vtoe-bench
+# takes turns by itself.
+native_turns()
+{
+	server_tree=
+	timed app "$BENCH" run --to $PEER4 --kernel-netns "vtoe-$GUEST" \
+		--vtoe-socket "$RUN/vtoed/$GUEST.sock" --worker-pid "$worker" \
+		--workloads bulk-rx,bulk-tx --streams 1 --seconds 0.7 \
+		--rounds "$ROUNDS" --json "$RUN/native.json" || {
+		bad "vtoe-bench: exit $?"
+		return
+	}
+	awk -F'[:,"]+' '
+	$2 == "workload" { work = $3 == "bulk-rx" ? "receives" : "sends" }
+	$2 == "transport" { path = $3; split("", n) }
+	/"(throughput|app_cpu|worker_cpu)":\{/ { metric = $2 }
+	$2 == "median" { n[metric] = $3 }
+	/"rounds":\[/ {
+		printf "native %s|Gbit/s|%s|%s|%s|%s\n", work, path,
+			n["throughput"], n["app_cpu"], n["worker_cpu"] + 0
+	}' "$RUN/native.json" >>"$RUN/samples"
+}
+
 # each_path FUNCTION ARGUMENT...: a turn on each path, the first one first in
 # every other round.
 each_path()
@@ -393,6 +419,7 @@ make_data "$RUN/www/data" $((FILE_MB * 1048576))
 want=$(hash_of "$RUN/www/data")
 serve_web peer $PEER_WEB
 serve iperf3-server peer iperf3 -s
+serve bench-server peer "$BENCH" server
 for path in kernel vtoe; do
 	place $path
 	serve_web $path $web_port
@@ -403,6 +430,7 @@ for path in kernel vtoe; do
 done
 wait_listening peer $PEER_WEB
 wait_listening peer 5201
+wait_listening peer $BENCH_PORT
 for port in 8001 8002 6379 6380; do
 	wait_listening app $port
 done
@@ -425,7 +453,11 @@ for ((round = 1; round <= ROUNDS; round++)); do
 	each_path turn_iperf "iperf3 sends"
 	each_path turn_iperf "iperf3 receives" -R
 done
-[ "$VTOE_TEST_PATH" = kernel ] || snapshot bulk
+if [ "$VTOE_TEST_PATH" = vtoe ]; then
+	step "vtoe's native interface, by vtoe-bench"
+	native_turns
+	snapshot bulk
+fi
 for ((round = 1; round <= ROUNDS; round++)); do
 	step "round $round of $ROUNDS: redis-benchmark"
 	each_path turn_redis get
