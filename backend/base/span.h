@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * span.h - a checked stretch of guest memory
+ *
+ * A span is made by the region table only (port/region.c), after its bounds
+ * were checked against values that the guest can no longer change. Payload is
+ * moved by the kernel straight into or out of it; the few bytes that the
+ * backend itself moves (large socket options) go through the two copies here,
+ * and nowhere else.
+ */
+#ifndef VTOE_BASE_SPAN_H
+#define VTOE_BASE_SPAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct span {
+	uint8_t *at;
+	uint32_t length;
+};
+
+/* At most span.length bytes; -> bytes copied. */
+uint32_t span_copy_in(struct span to, const void *from, uint32_t bytes);
+uint32_t span_copy_out(void *to, struct span from, uint32_t bytes);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "nic/uring.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const uint8_t uring_ops[] = {
+	IORING_OP_NOP,	       IORING_OP_ACCEPT,   IORING_OP_CONNECT,
+	IORING_OP_RECV,	       IORING_OP_SEND,	   IORING_OP_SENDMSG,
+	IORING_OP_SEND_ZC,     IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE,
+	IORING_OP_CLOSE,       IORING_OP_WRITE,	   IORING_OP_TIMEOUT,
+	IORING_OP_TIMEOUT_REMOVE, IORING_OP_ASYNC_CANCEL,
+};
+
+static const uint8_t uring_registers[] = {
+	IORING_REGISTER_FILES_UPDATE, IORING_REGISTER_FILES_UPDATE2,
+	IORING_REGISTER_PBUF_RING,    IORING_UNREGISTER_PBUF_RING,
+	IORING_REGISTER_ENABLE_RINGS,
+};
+
+static int uring_restrict(struct uring *u)
+{
+	struct io_uring_restriction r[sizeof(uring_ops) +
+				      sizeof(uring_registers) + 1];
+	unsigned n = 0, i;
+
+	memset(r, 0, sizeof(r));
+	for (i = 0; i < sizeof(uring_ops); i++, n++) {
+		r[n].opcode = IORING_RESTRICTION_SQE_OP;
+		r[n].sqe_op = uring_ops[i];
+	}
+	for (i = 0; i < sizeof(uring_registers); i++, n++) {
+		r[n].opcode = IORING_RESTRICTION_REGISTER_OP;
+		r[n].register_op = uring_registers[i];
+	}
+	r[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	r[n++].sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC |
+			   IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
+	return io_uring_register_restrictions(&u->ring, r, n);
+}
+
+int uring_open(struct uring *u, unsigned entries, unsigned files)
+{
+	/* From the best to the least; 6.1 has them all. */
+	static const unsigned flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			IORING_SETUP_TASKRUN_FLAG,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		0,
+	};
+	struct io_uring_params p;
+	unsigned i;
+	int rc = -EINVAL;
+
+	memset(u, 0, sizeof(*u));
+	for (i = 0; i < sizeof(flags) / sizeof(*flags) && rc == -EINVAL; i++) {
+		memset(&p, 0, sizeof(p));
+		p.flags = flags[i] | IORING_SETUP_CQSIZE |
+			  IORING_SETUP_R_DISABLED | IORING_SETUP_CLAMP;
+		p.cq_entries = entries * 4;
+		rc = io_uring_queue_init_params(entries, &u->ring, &p);
+		u->defer = i == 0;
+	}
+	if (rc)
+		return rc;
+	u->open = true;
+	u->report_usage = true;
+	u->files = files;
+	if (!io_uring_register_files_sparse(&u->ring, files))
+		u->fixed = true;
+	u->restricted = !uring_restrict(u);
+	rc = io_uring_enable_rings(&u->ring);
+	if (rc < 0)
+		uring_close(u);
+	return rc < 0 ? rc : 0;
+}
+
+void uring_close(struct uring *u)
+{
+	if (u->open)
+		io_uring_queue_exit(&u->ring);
+	u->open = false;
+}
+
+struct io_uring_sqe *uring_sqe(struct uring *u, void *object, unsigned kind)
+{
+	struct io_uring_sqe *sqe;
+
+	while (!(sqe = io_uring_get_sqe(&u->ring))) {
+		u->enters++;
+		io_uring_submit(&u->ring);
+	}
+	/* The preparation functions of liburing keep user_data. */
+	sqe->user_data = uring_tag(object, kind);
+	return sqe;
+}
+
+int uring_file_set(struct uring *u, uint32_t slot, int fd)
+{
+	int rc;
+
+	if (!u->fixed)
+		return 0;
+	rc = io_uring_register_files_update(&u->ring, slot, &fd, 1);
+	return rc < 0 ? rc : 0;
+}
+
+int uring_submit(struct uring *u, bool wait)
+{
+	u->enters++;
+	if (wait)
+		return io_uring_submit_and_wait(&u->ring, 1);
+	return io_uring_submit_and_get_events(&u->ring);
+}
+
+int uring_poll(struct uring *u)
+{
+	unsigned state = IO_URING_READ_ONCE(*u->ring.sq.kflags);
+
+	if (!io_uring_sq_ready(&u->ring) &&
+	    !(state & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
+		return 0;
+	return uring_submit(u, false);
+}
+
+void uring_signal(struct uring *u, int event_fd)
+{
+	static const uint64_t one = 1;
+	struct io_uring_sqe *sqe = uring_sqe(u, NULL, 0);
+
+	io_uring_prep_write(sqe, event_fd, &one, sizeof(one), 0);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * device.c - the worker's turn
+ *
+ *   1. serve: control rings and lanes on the ready lists, each up to its
+ *      credit, then to the end of the list: one greedy lane waits for all
+ *      others (fairness)
+ *   2. issue: the sends that this gathered, per stream
+ *   3. flush: publish completions, notify the guests that asked
+ *   4. submit: one system call for all of the above; it sleeps if nothing is
+ *      ready and everything is armed
+ *   5. reap: what the kernel completed becomes completions; flush again
+ *
+ * Objects that ended are freed at the end of the turn, after everything that
+ * names them or their descriptors is with the kernel.
+ */
+#include "path/path.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { URING_ENTRIES = 1024, REAP_BATCH = 256 };
+
+int device_init(struct device *d, const struct device_limits *limits,
+		struct vtoe_stats *stats)
+{
+	uint32_t i;
+	int rc;
+
+	memset(d, 0, sizeof(*d));
+	d->limits = *limits;
+	d->stats = stats;
+	list_init(&d->conns);
+	list_init(&d->ready);
+	list_init(&d->ready_conns);
+	list_init(&d->dirty);
+	list_init(&d->live);
+	list_init(&d->sending);
+	list_init(&d->tokens);
+	list_init(&d->dead_streams);
+	list_init(&d->dead_conns);
+	pool_init(&d->requests, sizeof(struct request), 64, limits->requests);
+	pool_init(&d->batches, sizeof(struct send_batch), 16, limits->requests);
+	pool_init(&d->holds, sizeof(struct hold), 64, limits->streams * 4);
+	d->streams = calloc(limits->streams + 1, sizeof(*d->streams));
+	d->generation = calloc(limits->streams + 1, sizeof(*d->generation));
+	d->free_index = calloc(limits->streams + 1, sizeof(*d->free_index));
+	rc = -ENOMEM;
+	if (d->streams && d->generation && d->free_index)
+		rc = uring_open(&d->uring, URING_ENTRIES, limits->streams + 1);
+	if (rc) {
+		device_free(d);
+		return rc;
+	}
+	for (i = limits->streams; i > 0; i--)
+		d->free_index[d->free_count++] = i;
+	return 0;
+}
+
+void device_free(struct device *d)
+{
+	uring_close(&d->uring);
+	pool_free(&d->requests);
+	pool_free(&d->batches);
+	pool_free(&d->holds);
+	free(d->streams);
+	free(d->generation);
+	free(d->free_index);
+}
+
+void device_watch(struct device *d, int fd, unsigned which)
+{
+	struct io_uring_sqe *sqe = uring_sqe(&d->uring, NULL, TAG_CALLER);
+
+	sqe->user_data = (uint64_t)which << 4 | TAG_CALLER;
+	io_uring_prep_poll_add(sqe, fd, POLLIN);
+}
+
+void device_set_timer(struct device *d)
+{
+	if (d->timer_armed)
+		return;
+	d->timer_armed = true;
+	d->timer.tv_sec = 1;
+	d->timer.tv_nsec = 0;
+	io_uring_prep_timeout(uring_sqe(&d->uring, d, TAG_TIMER), &d->timer, 0,
+			      0);
+}
+
+static void device_serve(struct device *d, bool *busy)
+{
+	struct list round, *at;
+	struct lane *lane;
+
+	while (!list_empty(&d->ready_conns)) {
+		conn_turn(list_entry(d->ready_conns.next, struct conn,
+				     ready_node));
+		*busy = true;
+	}
+	/* Those that are ready now; who has more goes behind all others. */
+	list_init(&round);
+	while (!list_empty(&d->ready)) {
+		at = d->ready.next;
+		list_del(at);
+		list_add_tail(&round, at);
+	}
+	while (!list_empty(&round)) {
+		lane = list_entry(round.next, struct lane, ready_node);
+		list_del(&lane->ready_node);
+		if (lane_turn(lane, d->limits.credit) > 0) {
+			lane_ready(lane);
+			*busy = true;
+		} else if (!lane->parked && lane->open && !lane_arm(lane)) {
+			lane_ready(lane);
+			*busy = true;
+		}
+	}
+	while (!list_empty(&d->sending)) {
+		at = d->sending.next;
+		list_del(at);
+		toe_send_next(list_entry(at, struct stream, send_node));
+	}
+}
+
+static void device_flush(struct device *d)
+{
+	struct lane *lane;
+
+	while (!list_empty(&d->dirty)) {
+		lane = list_entry(d->dirty.next, struct lane, dirty_node);
+		list_del(&lane->dirty_node);
+		lane_flush(lane);
+	}
+}
+
+static void device_doorbell(struct conn *c, uint32_t flags)
+{
+	c->device->stats->doorbells++;
+	conn_kick(c);
+	if (flags & IORING_CQE_F_MORE)
+		return;
+	c->doorbell_armed = false;
+	if (c->state == CONN_LEAVING)
+		conn_try_free(c);
+	else
+		conn_watch(c);
+}
+
+static void device_complete(struct device *d, uint64_t tag, int32_t result,
+			    uint32_t flags, unsigned *events)
+{
+	void *object = uring_tag_object(tag);
+
+	switch (uring_tag_kind(tag)) {
+	case TAG_DOORBELL:
+		device_doorbell(object, flags);
+		break;
+	case TAG_HANGUP:
+		if (((struct conn *)object)->state == CONN_LEAVING) {
+			((struct conn *)object)->hangup_armed = false;
+			conn_try_free(object);
+		} else {
+			conn_hangup(object);
+		}
+		break;
+	case TAG_RECV:
+		toe_recv_done(object, result, flags);
+		break;
+	case TAG_GENERIC:
+		toe_generic_done(object, result, flags);
+		break;
+	case TAG_SEND:
+		toe_send_done(object, result, flags);
+		break;
+	case TAG_ACCEPT:
+		toe_accept_done(object, result);
+		break;
+	case TAG_CONNECT:
+		toe_connect_done(object, result);
+		break;
+	case TAG_POLL:
+		toe_poll_done(object, result);
+		break;
+	case TAG_CLOSE:
+		stream_close_done(object);
+		break;
+	case TAG_TIMER:
+		d->timer_armed = false;
+		stream_tick(d);
+		break;
+	case TAG_CALLER:
+		*events |= 1u << (tag >> 4 & 3);
+		break;
+	default:
+		break;
+	}
+}
+
+/* -> bit mask of the caller's events */
+static unsigned device_reap(struct device *d, bool *busy)
+{
+	struct io_uring_cqe *cqe;
+	unsigned events = 0, n;
+	uint64_t tag;
+	uint32_t flags;
+	int32_t result;
+
+	for (n = 0; n < REAP_BATCH * 4; n++) {
+		if (io_uring_peek_cqe(&d->uring.ring, &cqe))
+			break;
+		tag = cqe->user_data;
+		result = cqe->res;
+		flags = cqe->flags;
+		io_uring_cqe_seen(&d->uring.ring, cqe);
+		device_complete(d, tag, result, flags, &events);
+		*busy = true;
+	}
+	return events;
+}
+
+static void device_bury(struct device *d)
+{
+	struct list *at, *tmp;
+
+	if (list_empty(&d->dead_streams) && list_empty(&d->dead_conns))
+		return;
+	/* Notifications that were queued name descriptors of dead connections:
+	 * they go to the kernel before those are closed. */
+	if (!list_empty(&d->dead_conns))
+		uring_submit(&d->uring, false);
+	list_for_each_safe(at, tmp, &d->dead_streams) {
+		list_del(at);
+		free(list_entry(at, struct stream, live_node));
+	}
+	list_for_each_safe(at, tmp, &d->dead_conns)
+		conn_free(list_entry(at, struct conn, node));
+}
+
+unsigned device_turn(struct device *d, uint64_t now_ms, bool sleep, bool *busy)
+{
+	unsigned events;
+
+	d->now = now_ms;
+	*busy = false;
+	device_serve(d, busy);
+	device_flush(d);
+	device_bury(d);
+	sleep = sleep && list_empty(&d->ready) && list_empty(&d->ready_conns) &&
+		!io_uring_cq_ready(&d->uring.ring);
+	d->stats->turns++;
+	if (sleep) {
+		d->stats->sleeps++;
+		uring_submit(&d->uring, true);
+	} else {
+		uring_poll(&d->uring);
+	}
+	events = device_reap(d, busy);
+	device_flush(d);
+	return events;
+}

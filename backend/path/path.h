@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * path.h - what the files of the data path offer each other
+ *
+ * device.c  the turn: serve lanes, submit, sleep, reap, flush
+ * conn.c    a connection's life and its control ring
+ * lane.c    lane_turn(), completions, requests
+ * stream.c  streams, holds, tokens, close
+ * toe.c     the table of operations and the simple ones
+ * toe_recv.c, toe_send.c, toe_wait.c   receive, send, accept/connect/poll
+ */
+#ifndef VTOE_PATH_PATH_H
+#define VTOE_PATH_PATH_H
+
+#include "path/device.h"
+
+/* What this backend offers. */
+#define PATH_FEATURES                                                   \
+	(VTOE_F_TOE | VTOE_F_GRQ | VTOE_F_SHARE | VTOE_F_REGION_LIST | \
+	 VTOE_F_IPV6)
+
+/* -- device.c (used by the worker) -- */
+int device_init(struct device *d, const struct device_limits *limits,
+		struct vtoe_stats *stats);
+void device_free(struct device *d);
+/* Watches a descriptor of the caller's: its events come back from
+ * device_turn() as bit `which` (0..3). Multishot: level is the caller's. */
+void device_watch(struct device *d, int fd, unsigned which);
+/*
+ * One turn: serves what is ready, hands it to the kernel, sleeps if `sleep` and
+ * nothing is ready, takes what the kernel completed, publishes. -> a bit mask
+ * of the caller's descriptors that had events. *busy: work was done.
+ */
+unsigned device_turn(struct device *d, uint64_t now_ms, bool sleep, bool *busy);
+void device_set_timer(struct device *d);
+
+/* -- conn.c -- */
+/* Takes over the link, on success. -ENOMEM. */
+int conn_add(struct device *d, const struct port_link *link);
+/* The other end is gone (or has to go): drain, then free. */
+void conn_leave(struct conn *c);
+/* A doorbell: look at all of its rings. */
+void conn_kick(struct conn *c);
+void conn_park(struct conn *c, enum vtoe_violation why);
+/* Serves its control ring once; called by device_turn. */
+void conn_turn(struct conn *c);
+void conn_event(struct conn *c, enum vtoe_event event, uint32_t lane,
+		uint32_t value);
+void conn_set_status(struct conn *c, enum vtoe_status status);
+void conn_set_link(struct conn *c, enum vtoe_link link);
+void conn_flush(struct conn *c);
+bool conn_arm(struct conn *c);
+void conn_watch(struct conn *c);
+void conn_hangup(struct conn *c);
+/* After a lane, a hold or a region of it went: frees what waited for that. */
+void conn_lane_gone(struct conn *c, struct lane *lane);
+void conn_region_gone(struct conn *c, struct region *r);
+void conn_try_free(struct conn *c);
+void conn_free(struct conn *c);
+
+/* -- lane.c -- */
+void lane_init(struct lane *lane, struct conn *c, uint32_t id, uint32_t vector,
+	       void *sq, uint32_t sq_entries, void *cq, uint32_t cq_entries);
+/* Serves one lane; -> requests taken, or -EPROTO (parked). */
+int lane_turn(struct lane *lane, uint32_t credit);
+void lane_ready(struct lane *lane);
+/* Asks to be woken for more; false if there is more already. */
+bool lane_arm(struct lane *lane);
+/* Publishes completions; notifies if the guest asked. */
+void lane_flush(struct lane *lane);
+void lane_park(struct lane *lane, enum vtoe_violation why);
+/* Ends a lane: cancels, drops its holds, frees it when nothing is left. */
+void lane_finish(struct lane *lane, bool abort);
+void lane_try_free(struct lane *lane);
+/* Room in the CQ for one completion that is not a request's last. */
+bool lane_has_room(struct lane *lane);
+/* Posts at once, or behind what waits; `p` stays the lane's until then. */
+void lane_post_pending(struct lane *lane, struct pending *p);
+/* Posts at once; only where lane_has_room() was asked. */
+void lane_post(struct lane *lane, const struct vtoe_cqe *cqe);
+
+struct request *request_new(struct lane *lane, struct stream *s,
+			    const struct vtoe_sqe *sqe);
+/* Completes it: flags and length as given; frees it. */
+void request_finish(struct request *r, int32_t result, uint32_t flags);
+/* Like it, with a completion prepared by the caller (user_data is set here). */
+void request_finish_cqe(struct request *r, struct vtoe_cqe *cqe);
+void request_cancel(struct request *r);
+/* Checks and holds the memory that an entry names, for `rights`. */
+int request_memory(struct lane *lane, const struct vtoe_sqe *sqe,
+		   uint32_t length, uint32_t rights, struct region **region,
+		   uint8_t **at);
+/* Drops a region's hold, and ends its removal if that was the last. */
+void region_put(struct conn *c, struct region *r);
+
+/* -- stream.c -- */
+/* A stream for a socket; takes over fd on success. -EMFILE, -ENOMEM. */
+int stream_new(struct lane *lane, int fd, unsigned family,
+	       struct stream **stream);
+/* Finds a stream that the lane holds; -EBADF, -EACCES. */
+int stream_find(struct lane *lane, uint32_t id, struct stream **stream);
+struct hold *stream_hold_of(struct stream *s, struct lane *lane);
+int stream_hold(struct stream *s, struct lane *lane);
+/* Drops a lane's hold: its requests are cancelled (sends only if abort). */
+void stream_unhold(struct hold *h, bool abort);
+void stream_op_begin(struct stream *s);
+/* A kernel operation came back; frees the stream if it was the last. */
+void stream_op_end(struct stream *s);
+/* A send ended: a draining stream may be able to close. */
+void stream_drained(struct stream *s);
+void stream_abort(struct stream *s);
+void stream_close_done(struct stream *s);
+int stream_share(struct stream *s, uint8_t token[16]);
+int stream_adopt(struct lane *lane, const uint8_t token[16],
+		 struct stream **stream);
+/* Expires tokens and drains; called each second while there are some. */
+void stream_tick(struct device *d);
+
+/* -- the TOE service -- */
+/* Started: completes later, by its request. */
+#define TOE_ASYNC 0x40000000
+/* Done, and no completion is wanted. */
+#define TOE_SILENT 0x40000001
+
+void toe_start(struct lane *lane, const struct vtoe_sqe *sqe);
+
+int toe_recv(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
+	     struct vtoe_cqe *cqe);
+int toe_grq_add(struct lane *lane, struct stream *s,
+		const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
+int toe_grq_mode(struct lane *lane, struct stream *s,
+		 const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
+void toe_recv_next(struct stream *s);
+void toe_recv_done(struct request *r, int32_t result, uint32_t flags);
+void toe_generic_done(struct stream *s, int32_t result, uint32_t flags);
+/* Stops generic receive of a stream (its lane goes, or GRQ_MODE off). */
+void toe_generic_stop(struct stream *s);
+/* Tries the lane's starved streams again. */
+void toe_generic_feed(struct lane *lane);
+void toe_generic_free(struct lane *lane);
+void toe_generic_region_gone(struct lane *lane, struct region *r);
+void toe_generic_posted(struct stream *s);
+
+int toe_send(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
+	     struct vtoe_cqe *cqe);
+int toe_shutdown(struct lane *lane, struct stream *s,
+		 const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
+void toe_send_next(struct stream *s);
+void toe_send_done(struct send_batch *b, int32_t result, uint32_t flags);
+
+int toe_accept(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
+	       struct vtoe_cqe *cqe);
+int toe_connect(struct lane *lane, struct stream *s,
+		const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
+int toe_poll(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
+	     struct vtoe_cqe *cqe);
+void toe_accept_next(struct stream *s);
+void toe_accept_done(struct stream *s, int32_t result);
+void toe_connect_done(struct request *r, int32_t result);
+void toe_poll_done(struct request *r, int32_t result);
+
+#endif
