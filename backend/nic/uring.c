@@ -3,6 +3,18 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Debian 12's shared liburing does not export its functions for these two. */
+static int uring_register(struct uring *u, unsigned op, const void *arg,
+			  unsigned count)
+{
+	long rc = syscall(__NR_io_uring_register, u->ring.ring_fd, op, arg,
+			  count);
+
+	return rc < 0 ? -errno : 0;
+}
 
 static const uint8_t uring_ops[] = {
 	IORING_OP_NOP,	       IORING_OP_ACCEPT,   IORING_OP_CONNECT,
@@ -36,7 +48,7 @@ static int uring_restrict(struct uring *u)
 	r[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
 	r[n++].sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC |
 			   IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
-	return io_uring_register_restrictions(&u->ring, r, n);
+	return uring_register(u, IORING_REGISTER_RESTRICTIONS, r, n);
 }
 
 int uring_open(struct uring *u, unsigned entries, unsigned files)
@@ -69,10 +81,10 @@ int uring_open(struct uring *u, unsigned entries, unsigned files)
 	if (!io_uring_register_files_sparse(&u->ring, files))
 		u->fixed = true;
 	u->restricted = !uring_restrict(u);
-	rc = io_uring_enable_rings(&u->ring);
-	if (rc < 0)
+	rc = uring_register(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+	if (rc)
 		uring_close(u);
-	return rc < 0 ? rc : 0;
+	return rc;
 }
 
 void uring_close(struct uring *u)
