@@ -159,7 +159,6 @@ static int region_del(struct vtoe *ctx, uint64_t key, int timeout_ms)
 	struct vtoe_ctl_completion completion;
 	int rc;
 
-	request.lane = VTOE_LANE_ANY;
 	request.u.key = key;
 	rc = control_request(ctx, &request, &completion, timeout_ms);
 	__atomic_fetch_add(&ctx->cache.deregistrations, 1, __ATOMIC_RELAXED);

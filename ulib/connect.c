@@ -41,8 +41,8 @@
 
 /* -- finding and reaching the socket ------------------------------------- */
 
-/* The only device socket in RUN_DIRECTORY. Names with a leading "vtoed" are
- * the supervisor's own. */
+/* The only device's socket in RUN_DIRECTORY, NAME.sock; those of the
+ * supervisor itself begin with "vtoed". */
 static int find_only_socket(char *path, size_t room)
 {
 	struct dirent *entry;
@@ -54,7 +54,10 @@ static int find_only_socket(char *path, size_t room)
 	if (!dir)
 		return errno == EACCES ? -EACCES : -ENOENT;
 	while ((entry = readdir(dir))) {
-		if (!strncmp(entry->d_name, "vtoed", 5) ||
+		const char *dot = strrchr(entry->d_name, '.');
+
+		if (!dot || strcmp(dot, ".sock") ||
+		    !strncmp(entry->d_name, "vtoed", 5) ||
 		    fstatat(dirfd(dir), entry->d_name, &st, 0) ||
 		    !S_ISSOCK(st.st_mode))
 			continue;
@@ -181,8 +184,11 @@ static int read_device(struct vtoe *ctx)
 	memcpy(d, ctx->memory, sizeof(*d));
 	__asm__ volatile("" ::: "memory");
 	d->name[sizeof(d->name) - 1] = 0;
-	if (d->magic != VTOE_MAGIC || d->memory_bytes != ctx->bytes)
+	if (d->magic != VTOE_MAGIC || d->memory_bytes > ctx->mapped ||
+	    d->memory_bytes % VTOE_PAGE ||
+	    d->memory_bytes < VTOE_GUEST_OFFSET + VTOE_PAGE)
 		return -EPROTO;
+	ctx->bytes = d->memory_bytes;
 	if (d->version_min > VTOE_VERSION_1 || d->version_max < VTOE_VERSION_1)
 		return -EPROTONOSUPPORT;
 	if (!d->max_lanes || d->max_lanes >= MAX_VECTORS ||
@@ -210,7 +216,7 @@ static int map_memory(struct vtoe *ctx)
 		ctx->memory = NULL;
 		return -errno;
 	}
-	ctx->bytes = (size_t)st.st_size;
+	ctx->mapped = (size_t)st.st_size;
 	ctx->memory_inode = st.st_ino;
 	return 0;
 }
@@ -333,7 +339,7 @@ void vtoe_forget(struct vtoe *ctx)
 		lane_free(lane);
 	}
 	if (ctx->memory)
-		munmap(ctx->memory, ctx->bytes);
+		munmap(ctx->memory, ctx->mapped);
 	cache_free(ctx);
 	arena_free_tables(&ctx->arena);
 	free(ctx->vectors);
@@ -422,8 +428,24 @@ int context_check(struct vtoe *ctx)
 	return context_dead(ctx);
 }
 
-const struct vtoe_device_page *vtoe_device(const struct vtoe *ctx)
+const struct vtoe_device_page *vtoe_device(const struct vtoe *from)
 {
+	const struct vtoe_device_page *page = (const void *)from->memory;
+	struct vtoe *ctx = (struct vtoe *)from;
+
+	/* what may change; the rest stays as it was checked */
+	__atomic_store_n(&ctx->device.status,
+			 __atomic_load_n(&page->status, __ATOMIC_RELAXED),
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&ctx->device.violation,
+			 __atomic_load_n(&page->violation, __ATOMIC_RELAXED),
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&ctx->device.link,
+			 __atomic_load_n(&page->link, __ATOMIC_RELAXED),
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&ctx->device.mtu,
+			 __atomic_load_n(&page->mtu, __ATOMIC_RELAXED),
+			 __ATOMIC_RELAXED);
 	return &ctx->device;
 }
 

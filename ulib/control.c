@@ -32,29 +32,6 @@ int control_init(struct vtoe *ctx, uint32_t entries)
 	return 0;
 }
 
-static void control_event(struct vtoe *ctx,
-			  const struct vtoe_ctl_completion *event)
-{
-	switch (event->event) {
-	case VTOE_EVENT_LINK:
-		__atomic_store_n(&ctx->device.link, event->value,
-				 __ATOMIC_RELAXED);
-		break;
-	case VTOE_EVENT_MTU:
-		__atomic_store_n(&ctx->device.mtu, (vtoe_u16)event->value,
-				 __ATOMIC_RELAXED);
-		break;
-	case VTOE_EVENT_LEAVING:
-		__atomic_store_n(&ctx->device.status, VTOE_STATUS_LEAVING,
-				 __ATOMIC_RELAXED);
-		break;
-	default:
-		/* a parked lane sees it in its own ring; unknown events are
-		 * of a later version */
-		break;
-	}
-}
-
 /* Hands out what has come. */
 static int control_collect(struct vtoe *ctx)
 {
@@ -71,10 +48,10 @@ static int control_collect(struct vtoe *ctx)
 		/* the copy is what counts from here on */
 		__asm__ volatile("" ::: "memory");
 		vtoe_ring_advance(&c->completions);
-		if (completion.op == VTOE_CTL_EVENT) {
-			control_event(ctx, &completion);
+		/* events are hints: vtoe_device() reads the page itself, and a
+		 * parked lane sees it in its own ring */
+		if (completion.op == VTOE_CTL_EVENT)
 			continue;
-		}
 		for (link = &c->calls; (call = *link); link = &call->next)
 			if (call->user_data == completion.user_data)
 				break;

@@ -328,7 +328,8 @@ static inline void lane_count(uint64_t *counter, uint64_t n)
 
 struct vtoe {
 	char *memory;
-	size_t bytes;
+	size_t bytes;  /* of the shared memory that the device has */
+	size_t mapped; /* of its descriptor */
 	int socket;
 	int memory_fd;
 	uint64_t memory_inode;

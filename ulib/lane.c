@@ -288,9 +288,12 @@ static void lane_track(struct vtoe_lane *lane, const struct vtoe_sqe *sqe)
 {
 	uint32_t region = NO_REGION;
 
-	if (RARELY(sqe->op == VTOE_OP_GRQ_ADD)) {
+	if (RARELY(sqe->op == VTOE_OP_GRQ_ADD ||
+		   sqe->op == VTOE_OP_GRQ_MODE)) {
 		lane->grq = true;
-		return;
+		/* it completes only if it fails */
+		if (sqe->op == VTOE_OP_GRQ_ADD)
+			return;
 	}
 	if (sqe->key && sqe->key != lane->ctx->arena_key) {
 		/* keys are random: any bits of them will do */

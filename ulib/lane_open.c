@@ -56,11 +56,6 @@ static int lane_make_rings(struct vtoe_lane *lane, uint32_t sq, uint32_t cq)
 	memset(at + VTOE_RING_BYTES(sq), 0, VTOE_RING_HEADER);
 	vtoe_ring_init(&lane->sq, at, sq);
 	vtoe_ring_init(&lane->cq, at + VTOE_RING_BYTES(sq), cq);
-	/* polling until somebody arms: behind our own index */
-	__atomic_store_n(&lane->cq.shared->c.event, UINT32_MAX,
-			 __ATOMIC_RELAXED);
-	__atomic_store_n(&lane->sq.shared->p.space_event, UINT32_MAX,
-			 __ATOMIC_RELAXED);
 	lane->staged = calloc(sq, sizeof(*lane->staged));
 	if (!lane->staged)
 		return -ENOMEM;
@@ -80,8 +75,15 @@ static int lane_announce(struct vtoe_lane *lane)
 	request.u.lane.vector = lane->vector;
 	rc = control_request(lane->ctx, &request, &completion,
 			     CONTROL_TIMEOUT_MS);
+	if (rc || completion.result)
+		return rc ? rc : completion.result;
 	lane->id = completion.lane;
-	return rc ? rc : completion.result;
+	/* no notification until somebody arms: behind our own index */
+	__atomic_store_n(&lane->cq.shared->c.event, UINT32_MAX,
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&lane->sq.shared->p.space_event, UINT32_MAX,
+			 __ATOMIC_RELAXED);
+	return 0;
 }
 
 void lane_free(struct vtoe_lane *lane)

@@ -215,7 +215,10 @@ int share_end(struct vtoe *ctx, uintptr_t at, size_t bytes, bool restore)
 		pthread_mutex_unlock(&ctx->cache.table);
 		if (rc)
 			break;
-		arena_release_part(&ctx->arena, part.offset, part.bytes);
+		/* a dead backend's late writes must hit nobody */
+		if (!context_dead(ctx))
+			arena_release_part(&ctx->arena, part.offset,
+					   part.bytes);
 	}
 	return rc;
 }

@@ -24,13 +24,30 @@ static uint32_t track_bucket(const struct track *t, uint64_t user_data)
 	       (t->size - 1);
 }
 
-static void track_link_free(struct track *t, uint32_t from)
+void track_free(struct track *t)
 {
-	uint32_t i;
+	free(t->entries);
+	free(t->buckets);
+	t->entries = NULL;
+	t->buckets = NULL;
+}
 
-	for (i = from; i < t->size; i++)
-		t->entries[i].next = i + 1 < t->size ? i + 1 : t->free;
-	t->free = from;
+/* Builds buckets and the free list anew: [0, count) are in use. */
+static void track_rehash(struct track *t)
+{
+	uint32_t i, b;
+
+	memset(t->buckets, 0xff, t->size * sizeof(*t->buckets));
+	for (i = 0; i < t->count; i++) {
+		b = track_bucket(t, t->entries[i].user_data);
+		t->entries[i].next = t->buckets[b];
+		t->buckets[b] = i;
+	}
+	t->free = NOT_TRACKED;
+	for (i = t->size; i-- > t->count;) {
+		t->entries[i].next = t->free;
+		t->free = i;
+	}
 }
 
 int track_init(struct track *t, uint32_t size)
@@ -41,80 +58,57 @@ int track_init(struct track *t, uint32_t size)
 		track_free(t);
 		return -ENOMEM;
 	}
-	memset(t->buckets, 0xff, size * sizeof(*t->buckets));
 	t->size = size;
 	t->count = 0;
-	t->free = NOT_TRACKED;
-	track_link_free(t, 0);
+	track_rehash(t);
 	return 0;
 }
 
-void track_free(struct track *t)
+/* Moves the entries in use to the front: [0, count) is theirs then. */
+static int track_compact(struct track *t)
 {
-	free(t->entries);
-	free(t->buckets);
-	t->entries = NULL;
-	t->buckets = NULL;
-}
+	uint8_t *is_free;
+	uint32_t i, to;
 
-static void track_rehash(struct track *t, uint32_t used)
-{
-	uint32_t i, b;
-
-	memset(t->buckets, 0xff, t->size * sizeof(*t->buckets));
-	for (i = 0; i < used; i++) {
-		b = track_bucket(t, t->entries[i].user_data);
-		t->entries[i].next = t->buckets[b];
-		t->buckets[b] = i;
-	}
-}
-
-int track_reserve(struct track *t, uint32_t want)
-{
-	uint32_t old = t->size, size = t->size;
-	struct tracked *entries;
-	uint32_t *buckets;
-
-	if (t->size - t->count >= want)
-		return 0;
-	/* Entries move only when every one is in use: none is lost. */
-	while (size - t->count < want)
-		size *= 2;
-	if (t->count != old)
-		goto compact;
-grow:
-	entries = realloc(t->entries, size * sizeof(*entries));
-	if (!entries)
-		return -ENOMEM;
-	t->entries = entries;
-	buckets = realloc(t->buckets, size * sizeof(*buckets));
-	if (!buckets)
-		return -ENOMEM;
-	t->buckets = buckets;
-	t->size = size;
-	track_rehash(t, t->count);
-	t->free = NOT_TRACKED;
-	track_link_free(t, t->count);
-	return 0;
-
-compact: {
-	/* Move the used entries to the front, so that [0, count) is theirs. */
-	uint8_t *is_free = calloc(old, 1);
-	uint32_t from, to = 0, i;
-
+	is_free = calloc(t->size, 1);
 	if (!is_free)
 		return -ENOMEM;
 	for (i = t->free; i != NOT_TRACKED; i = t->entries[i].next)
 		is_free[i] = 1;
-	for (from = 0; from < old; from++)
-		if (!is_free[from])
-			t->entries[to++] = t->entries[from];
+	for (i = to = 0; i < t->size; i++)
+		if (!is_free[i])
+			t->entries[to++] = t->entries[i];
 	free(is_free);
-	track_rehash(t, t->count);
-	t->free = NOT_TRACKED;
-	track_link_free(t, t->count);
-	goto grow;
+	return 0;
 }
+
+int track_reserve(struct track *t, uint32_t want)
+{
+	struct tracked *entries;
+	uint32_t size = t->size;
+	uint32_t *buckets;
+
+	if (t->size - t->count >= want)
+		return 0;
+	while (size - t->count < want)
+		size *= 2;
+	buckets = malloc(size * sizeof(*buckets));
+	if (!buckets)
+		return -ENOMEM;
+	if (track_compact(t))
+		goto fail;
+	entries = realloc(t->entries, size * sizeof(*entries));
+	if (entries)
+		t->entries = entries;
+	/* even if it failed: the entries have moved */
+	t->size = entries ? size : t->size;
+	free(t->buckets);
+	t->buckets = buckets;
+	track_rehash(t);
+	return entries ? 0 : -ENOMEM;
+fail:
+	free(buckets);
+	return -ENOMEM;
 }
 
 void track_add(struct track *t, const struct vtoe_sqe *sqe, uint32_t region)

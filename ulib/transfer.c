@@ -262,7 +262,7 @@ ssize_t vtoe_stream_recv(struct vtoe_lane *lane, uint32_t stream, void *into,
 			n = stream_finish(lane, stream, &w, deadline);
 	}
 	/* not reachable, or evicted by another thread a moment ago */
-	if (n == -EFAULT)
+	if (n == -EFAULT || n == -ENOKEY)
 		n = receive_copied(lane, &request, into, bytes, deadline);
 	vtoe_lane_unlock(lane);
 	return n;

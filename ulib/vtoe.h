@@ -70,7 +70,8 @@ struct vtoe_params {
 int vtoe_open(struct vtoe **ctx, const struct vtoe_params *params);
 void vtoe_close(struct vtoe *ctx);
 void vtoe_forget(struct vtoe *ctx);
-/* The device's page: addresses, MTU, limits. Valid until vtoe_close. */
+/* The device's page: addresses, MTU, limits. Valid until vtoe_close; status,
+ * link and MTU in it are as of this call. */
 const struct vtoe_device_page *vtoe_device(const struct vtoe *ctx);
 /* 1 while the backend lives. */
 int vtoe_alive(const struct vtoe *ctx);
