@@ -40,6 +40,7 @@ struct bench_options {
 	double seconds;
 	unsigned rounds;
 	bool verify;
+	bool partial; /* bulk receives take what is there */
 	int spin_usec; /* -1: the library's default */
 	const char *kernel_netns; /* name below /run/netns, or a path */
 	const char *vtoe_socket;

@@ -2,7 +2,9 @@
 /*
  * bulk.c - streams that carry as much as they can in one direction
  *
- * Buffers stay posted: a completion is counted and its buffer posted again.
+ * Buffers stay posted: a completion is counted and its buffer posted again. A
+ * receive asks for a full buffer (unless --partial), over both transports: a
+ * program that wants bulk has no use for every few packets by themselves.
  * The payload is never touched, except that --verify compares what was
  * received (the far end compares what was sent). Sending ends with a half
  * close and the far end's report, so that the time covers every byte.
@@ -53,7 +55,8 @@ static int bulk_rx_post(struct bulk *b, unsigned stream, unsigned slot)
 	size_t bytes = b->run->o->buffer;
 	uint8_t *at = b->buffers + (stream * b->depth + slot) * bytes;
 
-	return b->run->t->ops->recv(b->run->t, stream, at, bytes, false,
+	return b->run->t->ops->recv(b->run->t, stream, at, bytes,
+				    !b->run->o->partial,
 				    bulk_tag(stream, slot));
 }
 

@@ -26,6 +26,8 @@ static const char usage_text[] =
 	"  --idle-streams N      of the idle workload; default 1000\n"
 	"  --seconds S           of one round; default 2\n"
 	"  --rounds N            default 3\n"
+	"  --partial             bulk receives complete with what is there, not\n"
+	"                        with a full buffer\n"
 	"  --verify              compare every byte\n"
 	"  --spin-usec N         how long vtoe's application polls before it\n"
 	"                        sleeps; default: the library's\n"
@@ -185,6 +187,7 @@ static const struct option long_options[] = {
 	{ "seconds", required_argument, NULL, 'S' },
 	{ "rounds", required_argument, NULL, 'r' },
 	{ "verify", no_argument, NULL, 'v' },
+	{ "partial", no_argument, NULL, 'a' },
 	{ "spin-usec", required_argument, NULL, 'u' },
 	{ "kernel-netns", required_argument, NULL, 'k' },
 	{ "vtoe-socket", required_argument, NULL, 'o' },
@@ -239,6 +242,9 @@ static int parse_one(struct bench_options *o, int c, const char *arg)
 		return parse_list("size", arg, o, add_size);
 	case 'v':
 		o->verify = true;
+		return 0;
+	case 'a':
+		o->partial = true;
 		return 0;
 	case 'k':
 		o->kernel_netns = arg;

@@ -55,6 +55,10 @@ static int round_run(struct run *run, const struct transport_ops *transport)
 	if (!error)
 		transport->count(run->t, &run->r->counters);
 	transport->close(run->t);
+	if (!transport->has_worker) { /* it was idle */
+		run->r->worker_cpu = -1;
+		run->r->worker_own_kib = -1;
+	}
 	return error;
 }
 
