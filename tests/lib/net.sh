@@ -272,7 +272,7 @@ net_ready() {
 
 # worker_pid [GUEST]
 worker_pid() {
-	ctl list --json | tr '{' '\n' | grep "\"${1:-$GUEST}\"" |
+	ctl list --json | tr -d '\n' | tr '{' '\n' | grep "\"${1:-$GUEST}\"" |
 		sed -n 's/.*"pid": *\([0-9]*\).*/\1/p'
 }
 
