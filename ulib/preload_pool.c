@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * preload_pool.c - what the arena is used for
+ *
+ * Theory of operation. Send chunks come in three sizes, cut from slabs that
+ * are allocated as needed and kept; a chunk is the backend's from SEND until
+ * its completion. Generic receive buffers are slabs of equal buffers, given
+ * to the lane with GRQ_ADD; a consumed one goes back when the application has
+ * read it, in batches (neighbours as one entry), at the latest when the lock
+ * is given up with many of them waiting or nothing left to read.
+ *
+ * The key and offset of a slab are translated once.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "preload.h"
+
+#define VT_SLAB_BYTES (1u << 20)
+#define VT_SLABS_MAX 48 /* of send chunks */
+#define VT_GENERIC_BYTES 16384u
+#define VT_GENERIC_SLAB 128	/* buffers of a slab */
+#define VT_GENERIC_SLABS 16
+#define VT_GENERIC_BATCH 16	/* given back together */
+
+static const uint32_t vt_class_bytes[] = { 2048, 16384, 131072 };
+#define VT_CLASSES 3
+
+struct vt_slab {
+	unsigned char *at;
+	uint64_t key, offset;
+	struct vt_chunk *chunks;
+};
+
+static struct {
+	struct vt_slab slabs[VT_SLABS_MAX];
+	unsigned slab_count;
+	struct vt_chunk *free[VT_CLASSES];
+	struct vt_slab generic[VT_GENERIC_SLABS];
+	unsigned generic_count;
+	unsigned out;	/* generic buffers that hold unread data */
+	int back[VT_GENERIC_BATCH * 4];
+	unsigned back_count;
+} pool;
+
+static int vt_slab_make(struct vt_slab *slab, size_t bytes)
+{
+	slab->chunks = NULL;
+	slab->at = vtoe_alloc(vt.ctx, bytes);
+	if (!slab->at)
+		return -ENOMEM;
+	return vtoe_translate(vt.ctx, slab->at, bytes, &slab->key,
+			      &slab->offset);
+}
+
+static bool vt_class_grow(int class)
+{
+	uint32_t size = vt_class_bytes[class], i;
+	uint32_t count = VT_SLAB_BYTES / size;
+	struct vt_slab *slab;
+
+	if (!vt.ctx || pool.slab_count == VT_SLABS_MAX)
+		return false;
+	slab = &pool.slabs[pool.slab_count];
+	if (vt_slab_make(slab, VT_SLAB_BYTES))
+		return false;
+	slab->chunks = calloc(count, sizeof(*slab->chunks));
+	if (!slab->chunks) {
+		vtoe_free(vt.ctx, slab->at);
+		return false;
+	}
+	pool.slab_count++;
+	for (i = 0; i < count; i++) {
+		struct vt_chunk *c = &slab->chunks[i];
+
+		c->at = slab->at + i * size;
+		c->key = slab->key;
+		c->offset = slab->offset + i * size;
+		c->size = size;
+		c->class = class;
+		c->next = pool.free[class];
+		pool.free[class] = c;
+	}
+	return true;
+}
+
+/* A chunk of about the size wanted; NULL when the arena is used up. */
+struct vt_chunk *vt_chunk_get(size_t want)
+{
+	int class = 0, i;
+
+	while (class < VT_CLASSES - 1 && want > vt_class_bytes[class])
+		class++;
+	if (!pool.free[class])
+		vt_class_grow(class);
+	for (i = class; i < VT_CLASSES; i++)
+		if (pool.free[i])
+			break;
+	if (i == VT_CLASSES)
+		for (i = class - 1; i >= 0; i--)
+			if (pool.free[i])
+				break;
+	if (i >= 0) {
+		struct vt_chunk *c = pool.free[i];
+
+		pool.free[i] = c->next;
+		return c;
+	}
+	return NULL;
+}
+
+void vt_chunk_put(struct vt_chunk *c)
+{
+	bool was_empty = !vt_chunk_left();
+
+	c->next = pool.free[c->class];
+	pool.free[c->class] = c;
+	if (was_empty)
+		vt_wake(NULL);
+}
+
+bool vt_chunk_left(void)
+{
+	int i;
+
+	for (i = 0; i < VT_CLASSES; i++)
+		if (pool.free[i])
+			return true;
+	return pool.slab_count < VT_SLABS_MAX;
+}
+
+/* -- generic receive buffers -------------------------------------------------- */
+
+static void vt_generic_add(uint64_t key, uint64_t offset, unsigned count)
+{
+	struct vt_req *r = vt_req_get(NULL, vt_req_ignore);
+	struct vtoe_sqe *q = vt_sqe(r, VTOE_OP_GRQ_ADD, VTOE_STREAM_NONE);
+
+	/* No completion unless it fails, and then there is nothing to do. */
+	q->user_data = 0;
+	q->key = key;
+	q->offset = offset;
+	q->length = count * VT_GENERIC_BYTES;
+	q->op_flags = count;
+	vt_req_put(r);
+}
+
+static int vt_generic_grow(void)
+{
+	struct vt_slab *slab = &pool.generic[pool.generic_count];
+	int rc;
+
+	if (pool.generic_count == VT_GENERIC_SLABS)
+		return -ENOMEM;
+	rc = vt_slab_make(slab, VT_GENERIC_SLAB * VT_GENERIC_BYTES);
+	if (rc)
+		return rc;
+	pool.generic_count++;
+	vt_generic_add(slab->key, slab->offset, VT_GENERIC_SLAB);
+	return 0;
+}
+
+int vt_generic_start(void)
+{
+	return vt_generic_grow();
+}
+
+/* The address of received data, and the buffer that it is in. */
+unsigned char *vt_generic_at(uint64_t key, uint64_t offset, size_t length,
+			     int *index)
+{
+	uint64_t bytes = (uint64_t)VT_GENERIC_SLAB * VT_GENERIC_BYTES;
+	unsigned i;
+
+	for (i = 0; i < pool.generic_count; i++) {
+		struct vt_slab *slab = &pool.generic[i];
+
+		if (key != slab->key || offset < slab->offset ||
+		    offset - slab->offset > bytes - length)
+			continue;
+		*index = i * VT_GENERIC_SLAB +
+			 (offset - slab->offset) / VT_GENERIC_BYTES;
+		pool.out++;
+		/* Keep a quarter free, for streams that are read. */
+		if (pool.out * 4 >
+		    pool.generic_count * VT_GENERIC_SLAB * 3)
+			vt_generic_grow();
+		return slab->at + (offset - slab->offset);
+	}
+	return NULL;
+}
+
+static int vt_compare(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static void vt_generic_give(void)
+{
+	unsigned i = 0, n = pool.back_count, run;
+	int sorted[VT_GENERIC_BATCH * 4];
+
+	memcpy(sorted, pool.back, n * sizeof(*sorted));
+	pool.back_count = 0;
+	qsort(sorted, n, sizeof(*sorted), vt_compare);
+	for (; i < n; i += run) {
+		struct vt_slab *slab =
+			&pool.generic[sorted[i] / VT_GENERIC_SLAB];
+		unsigned at = sorted[i] % VT_GENERIC_SLAB;
+
+		run = 1;
+		while (i + run < n && sorted[i + run] == sorted[i] + (int)run &&
+		       (sorted[i] + (int)run) % VT_GENERIC_SLAB)
+			run++;
+		vt_generic_add(slab->key,
+			       slab->offset + at * VT_GENERIC_BYTES, run);
+	}
+}
+
+/* A buffer has been read. */
+void vt_generic_back(int index)
+{
+	if (index < 0 || !vt.lane)
+		return;
+	pool.out--;
+	pool.back[pool.back_count++] = index;
+	if (pool.back_count == VT_GENERIC_BATCH * 4)
+		vt_generic_give();
+}
+
+/* Before publishing: many buffers go along. */
+void vt_generic_flush(void)
+{
+	if (vt.lane && (pool.back_count >= VT_GENERIC_BATCH ||
+			(pool.back_count && (vt.dirty || !pool.out))))
+		vt_generic_give();
+}
+
+/* The context is gone, and its memory with it. */
+void vt_pool_forget(void)
+{
+	unsigned i;
+
+	for (i = 0; i < pool.slab_count; i++)
+		free(pool.slabs[i].chunks);
+	memset(&pool, 0, sizeof(pool));
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * preload_send.c - sending
+ *
+ * Theory of operation. A send copies into chunks of the arena, submits them
+ * and returns, as the kernel's does with its send buffer; VT_SEND_CAP bounds
+ * what is under way on one stream. Who finds no room waits (or gets EAGAIN)
+ * until half of it is free again. An error of a SEND whose call has returned
+ * already shows in a later call.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "preload.h"
+
+bool vt_room(const struct vsock *s)
+{
+	return s->inflight < (s->want_room ? VT_SEND_LOW : VT_SEND_CAP) &&
+	       vt_chunk_left();
+}
+
+static void vt_send_done(struct vt_req *r, const struct vtoe_cqe *c)
+{
+	struct vsock *s = r->s;
+	bool had_room = vt_room(s);
+
+	if (s->dead)
+		return; /* the chunk is gone with the arena */
+	vt_chunk_put(r->chunk);
+	s->inflight -= r->bytes;
+	if (c->result == -EPIPE) {
+		s->wr_broken = true;
+	} else if (c->result < 0 && c->result != -ECANCELED && !s->reset) {
+		s->reset = true;
+		if (!s->err)
+			s->err = -c->result;
+	}
+	if (c->result < 0 || (!had_room && vt_room(s))) {
+		if (vt_room(s))
+			s->want_room = false;
+		vt_notify(s);
+	} else if (!s->inflight) {
+		vt_wake(s); /* fork and linger wait for that */
+	}
+}
+
+/* Copies the next bytes of the vector into a chunk. */
+static size_t vt_gather(struct vt_chunk *c, const struct vt_io *io,
+			size_t skip)
+{
+	size_t done = 0;
+	unsigned i;
+
+	for (i = 0; i < io->count && done < c->size; i++) {
+		size_t n = io->iov[i].iov_len;
+
+		if (skip >= n) {
+			skip -= n;
+			continue;
+		}
+		n -= skip;
+		if (n > c->size - done)
+			n = c->size - done;
+		memcpy(c->at + done, (char *)io->iov[i].iov_base + skip, n);
+		done += n;
+		skip = 0;
+	}
+	return done;
+}
+
+static int vt_send_chunk(struct vsock *s, struct vt_io *io, size_t *done)
+{
+	struct vt_chunk *c = vt_chunk_get(io->bytes - *done);
+	struct vtoe_sqe *q;
+	struct vt_req *r;
+	size_t n;
+
+	if (!c)
+		return -ENOBUFS;
+	n = vt_gather(c, io, *done);
+	r = vt_req_get(s, vt_send_done);
+	r->chunk = c;
+	r->bytes = n;
+	s->inflight += n;
+	q = vt_sqe(r, VTOE_OP_SEND, s->stream);
+	q->key = c->key;
+	q->offset = c->offset;
+	q->length = n;
+	*done += n;
+	if (*done == io->bytes && !(io->flags & MSG_MORE))
+		q->op_flags = VTOE_IO_PUSH;
+	vt.bytes_out += n;
+	return 0;
+}
+
+static int vt_send_error(struct vsock *s)
+{
+	int err = s->err;
+
+	if (err) {
+		s->err = 0;
+		return -err;
+	}
+	return s->shut_wr || s->reset || s->dead || s->wr_broken ? -EPIPE : 0;
+}
+
+/* Waits for a connection under way. */
+static int vt_send_connected(struct vsock *s, bool wait, int64_t deadline)
+{
+	int rc = 0;
+
+	if (s->state == VT_CONNECTING)
+		vt_reap();
+	while (s->state == VT_CONNECTING && wait && !rc) {
+		rc = vt_sleep(s, deadline, NULL, 0, NULL);
+		if (rc == -EINTR && vt_restart(s->snd_timeout))
+			rc = 0;
+	}
+	if (s->state == VT_CONNECTING)
+		return rc == -EINTR ? -EINTR : -EAGAIN;
+	if (s->state != VT_CONNECTED) {
+		rc = vt_send_error(s);
+		return rc ? rc : -EPIPE;
+	}
+	return 0;
+}
+
+/* -> bytes, or a negated errno */
+ssize_t vt_send(struct vsock *s, int fd, struct vt_io *io)
+{
+	bool wait = !s->nonblock && !(io->flags & MSG_DONTWAIT);
+	int64_t deadline = vt_deadline(s->snd_timeout);
+	size_t done = 0;
+	int rc;
+
+	if (s->shared && wait)
+		wait = !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK);
+	if (io->flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	rc = vt_send_connected(s, wait, deadline);
+	if (rc)
+		return rc;
+	vt_reap();
+	rc = 0;
+	do {
+		int err = vt_send_error(s);
+
+		if (err)
+			return done ? (ssize_t)done : err;
+		if (done == io->bytes)
+			break;
+		if (vt_room(s)) {
+			s->want_room = false;
+			if (!vt_send_chunk(s, io, &done))
+				continue;
+		}
+		s->want_room = true;
+		if (!wait || rc == -ETIME)
+			return done ? (ssize_t)done : -EAGAIN;
+		if (rc == -EINTR && (done || !vt_restart(s->snd_timeout)))
+			return done ? (ssize_t)done : -EINTR;
+		rc = vt_sleep(s, deadline, NULL, 0, NULL);
+	} while (done < io->bytes);
+	return done;
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * vtoe-run - runs a program with its TCP sockets in the backend
+ *
+ * Puts the shim (libvtoe-preload.so) into LD_PRELOAD and the options into the
+ * environment (ulib/preload_init.c lists the variables), and becomes the
+ * program. With --require it asks the backend first, so that the program is
+ * not started in vain.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vtoe.h"
+
+#define SHIM "libvtoe-preload.so"
+
+static const char usage[] =
+"usage: vtoe-run [options] command [argument ...]\n"
+"Runs a command whose TCP sockets live in the vtoe backend.\n"
+"\n"
+"  --socket PATH   the device's socket (default: the only one in /run/vtoe)\n"
+"  --explain       say on stderr, for every socket, where it went and why\n"
+"  --require       fail if there is no backend (default: use the kernel)\n"
+"  --loopback      offload loopback addresses too (default: the kernel's)\n"
+"  --stats         print the library's counters when a program ends\n"
+"  --help          this text\n"
+"  --version       the version\n"
+"\n"
+"Exits with the command's status; 125 if vtoe-run fails, 126 if the command\n"
+"cannot be run, 127 if it is not found.\n";
+
+static _Noreturn void fail(const char *what, const char *why)
+{
+	fprintf(stderr, "vtoe-run: %s: %s\n", what, why);
+	exit(125);
+}
+
+static void set(const char *name, const char *value)
+{
+	if (setenv(name, value, 1))
+		fail(name, strerror(errno));
+}
+
+/* The shim: $VTOE_PRELOAD, or in the build tree beside us, or installed. */
+static const char *find_shim(void)
+{
+	static char path[PATH_MAX];
+	const char *given = getenv("VTOE_PRELOAD");
+	char self[PATH_MAX - sizeof("/.libs/" SHIM)];
+	ssize_t n;
+
+	if (given && *given)
+		return given;
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n > 0) {
+		self[n] = '\0';
+		*strrchr(self, '/') = '\0';
+		snprintf(path, sizeof(path), "%s/.libs/" SHIM, self);
+		if (!access(path, R_OK))
+			return path;
+	}
+	snprintf(path, sizeof(path), "%s/" SHIM, PRELOAD_DIR);
+	return path;
+}
+
+static void add_preload(const char *shim)
+{
+	const char *before = getenv("LD_PRELOAD");
+	char *both;
+
+	if (access(shim, R_OK))
+		fail(shim, strerror(errno));
+	if (!before || !*before) {
+		set("LD_PRELOAD", shim);
+		return;
+	}
+	if (strstr(before, SHIM))
+		return; /* vtoe-run in vtoe-run */
+	/* what was there comes first: a sanitizer's library must */
+	if (asprintf(&both, "%s:%s", before, shim) < 0)
+		fail("LD_PRELOAD", strerror(ENOMEM));
+	set("LD_PRELOAD", both);
+	free(both);
+}
+
+/* Is there a backend? */
+static void ask_backend(const char *path)
+{
+	struct vtoe_params params = { .path = path };
+	struct vtoe *ctx;
+	int rc = vtoe_open(&ctx, &params);
+
+	if (rc) {
+		fprintf(stderr, "vtoe-run: no backend at %s (%s); "
+			"start vtoed, or leave out --require\n",
+			path ? path : "/run/vtoe", strerror(-rc));
+		exit(125);
+	}
+	vtoe_close(ctx);
+}
+
+int main(int argc, char **argv)
+{
+	enum { SOCKET = 1, EXPLAIN, REQUIRE, LOOPBACK, STATS, HELP, OPT_VERSION };
+	static const struct option options[] = {
+		{ "socket", required_argument, NULL, SOCKET },
+		{ "explain", no_argument, NULL, EXPLAIN },
+		{ "require", no_argument, NULL, REQUIRE },
+		{ "loopback", no_argument, NULL, LOOPBACK },
+		{ "stats", no_argument, NULL, STATS },
+		{ "help", no_argument, NULL, HELP },
+		{ "version", no_argument, NULL, OPT_VERSION },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option, require = 0;
+
+	/* "+": options after the command are the command's */
+	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+		switch (option) {
+		case SOCKET:
+			if (strlen(optarg) > 107)
+				fail(optarg, "too long for a socket's path "
+					     "(107 bytes at most)");
+			set("VTOE_SOCKET", optarg);
+			break;
+		case EXPLAIN:
+			set("VTOE_EXPLAIN", "1");
+			break;
+		case REQUIRE:
+			set("VTOE_REQUIRE", "1");
+			require = 1;
+			break;
+		case LOOPBACK:
+			set("VTOE_LOOPBACK", "offload");
+			break;
+		case STATS:
+			set("VTOE_STATS", "1");
+			break;
+		case HELP:
+			fputs(usage, stdout);
+			return 0;
+		case OPT_VERSION:
+			puts("vtoe-run " PACKAGE_VERSION);
+			return 0;
+		default:
+			fprintf(stderr, "vtoe-run: try vtoe-run --help\n");
+			return 125;
+		}
+	}
+	if (optind == argc) {
+		fputs(usage, stderr);
+		return 125;
+	}
+	if (require)
+		ask_backend(getenv("VTOE_SOCKET"));
+	add_preload(find_shim());
+	execvp(argv[optind], argv + optind);
+	option = errno;
+	fprintf(stderr, "vtoe-run: %s: %s\n", argv[optind], strerror(option));
+	return option == ENOENT ? 127 : 126;
+}
