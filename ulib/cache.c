@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -384,8 +385,7 @@ static bool share_overlaps(struct cache *c, uintptr_t at, size_t bytes)
 	return yes;
 }
 
-static int cache_remove(struct vtoe *ctx, uintptr_t at, size_t bytes,
-			bool restore)
+static int cache_remove(struct vtoe *ctx, uintptr_t at, size_t bytes)
 {
 	struct cache *c = &ctx->cache;
 	uint64_t key;
@@ -401,7 +401,7 @@ static int cache_remove(struct vtoe *ctx, uintptr_t at, size_t bytes,
 	if (rc)
 		return rc; /* the backend may still write there: keep it */
 	pthread_mutex_lock(&c->change);
-	rc = share_end(ctx, at, bytes, restore);
+	rc = share_end(ctx, at, bytes);
 	pthread_mutex_unlock(&c->change);
 	return rc;
 }
@@ -412,7 +412,7 @@ int vtoe_unregister(struct vtoe *ctx, void *memory, size_t bytes)
 
 	if (!bytes || at % VTOE_PAGE || bytes % VTOE_PAGE || at + bytes < at)
 		return -EINVAL;
-	return cache_remove(ctx, at, bytes, true);
+	return cache_remove(ctx, at, bytes);
 }
 
 int vtoe_invalidate(struct vtoe *ctx, void *memory, size_t bytes)
@@ -423,12 +423,15 @@ int vtoe_invalidate(struct vtoe *ctx, void *memory, size_t bytes)
 	if (at + bytes < at || at + bytes > UINTPTR_MAX - VTOE_PAGE)
 		return -EINVAL;
 	bytes = (at + bytes + VTOE_PAGE - 1) / VTOE_PAGE * VTOE_PAGE - from;
-	return bytes ? cache_remove(ctx, from, bytes, false) : 0;
+	return bytes ? cache_remove(ctx, from, bytes) : 0;
 }
 
 void cache_make_private(struct vtoe *ctx)
 {
-	share_end(ctx, 0, UINTPTR_MAX, true);
+	/* in a child of fork a thread that is not here may hold the lock */
+	if (getpid() != ctx->pid)
+		pthread_mutex_init(&ctx->cache.table, NULL);
+	share_end(ctx, 0, UINTPTR_MAX);
 }
 
 void cache_get_counters(struct vtoe *ctx, struct vtoe_counters *to)

@@ -311,6 +311,7 @@ static struct vtoe *context_new(void)
 	if (!ctx)
 		return NULL;
 	ctx->socket = ctx->memory_fd = ctx->doorbell = -1;
+	ctx->pid = getpid();
 	pthread_mutex_init(&ctx->lanes_lock, NULL);
 	return ctx;
 }
@@ -327,7 +328,10 @@ void vtoe_forget(struct vtoe *ctx)
 
 	if (!ctx)
 		return;
+	/* hanging up first: the backend lets go of everything by itself */
 	close_if_open(ctx->socket);
+	if (ctx->cache.order)
+		cache_make_private(ctx);
 	close_if_open(ctx->memory_fd);
 	close_if_open(ctx->doorbell);
 	for (i = 0; i < ctx->vector_count; i++)
@@ -349,10 +353,6 @@ void vtoe_forget(struct vtoe *ctx)
 
 void vtoe_close(struct vtoe *ctx)
 {
-	if (!ctx)
-		return;
-	/* hanging up first: the backend lets go of everything by itself */
-	cache_make_private(ctx);
 	vtoe_forget(ctx);
 }
 

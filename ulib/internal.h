@@ -109,9 +109,9 @@ struct share {
 /* The callers hold cache.change; those of share_ranges and share_offset hold
  * cache.table, which guards the array. */
 int share_pages(struct vtoe *ctx, uintptr_t at, size_t bytes);
-/* Gives the pages back. restore: pages that are still mapped there become
- * private ones with the same content; else the mapping is left alone. */
-int share_end(struct vtoe *ctx, uintptr_t at, size_t bytes, bool restore);
+/* Gives the pages back. Those that are still mapped there become private ones
+ * with the same content; what else is mapped there is left alone. */
+int share_end(struct vtoe *ctx, uintptr_t at, size_t bytes);
 /* The first extent that ends after `at`; count if none. */
 size_t share_find(const struct share *s, uintptr_t at);
 /* The ranges of shared memory behind [at, at+bytes), adjacent ones merged.
@@ -337,6 +337,7 @@ struct vtoe {
 	int *vectors; /* 0 .. vector_count-1 */
 	uint32_t vector_count;
 	int dead; /* 0 or a negated errno; atomic */
+	pid_t pid; /* that opened it */
 	uint64_t arena_key;
 	uint64_t arena_start; /* offset of the arena region */
 	size_t direct_min;

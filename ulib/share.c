@@ -188,7 +188,7 @@ static void share_cut(struct share *s, size_t i, uintptr_t at, size_t bytes)
 		memmove(e, e + 1, (--s->count - i) * sizeof(*e));
 }
 
-int share_end(struct vtoe *ctx, uintptr_t at, size_t bytes, bool restore)
+int share_end(struct vtoe *ctx, uintptr_t at, size_t bytes)
 {
 	struct share *s = &ctx->cache.share;
 	uintptr_t end = at + bytes;
@@ -205,8 +205,7 @@ int share_end(struct vtoe *ctx, uintptr_t at, size_t bytes, bool restore)
 			part.at = at;
 		}
 		part.bytes = (part_end < end ? part_end : end) - part.at;
-		if (restore)
-			rc = restore_pages(ctx, part);
+		rc = restore_pages(ctx, part);
 		pthread_mutex_lock(&ctx->cache.table);
 		if (!rc)
 			rc = share_reserve(s, 1);

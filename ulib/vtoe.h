@@ -108,9 +108,10 @@ int vtoe_register(struct vtoe *ctx, void *at, size_t bytes, unsigned rights);
  * the memory is private again afterwards, its content kept. */
 int vtoe_unregister(struct vtoe *ctx, void *at, size_t bytes);
 
-/* The memory is unmapped, or something else is mapped there by now: drops what
- * was registered in [at, at+bytes) and leaves the mapping alone. Cheap when
- * nothing was. Any alignment. */
+/* The memory was unmapped, or perhaps something else is mapped there by now:
+ * drops what was registered in [at, at+bytes). Pages that are still the shared
+ * ones become private, all else is left alone. For any memory and alignment;
+ * cheap when nothing was registered there. */
 int vtoe_invalidate(struct vtoe *ctx, void *at, size_t bytes);
 
 /* {key, offset} of an address in arena or registered memory; -EFAULT if any
