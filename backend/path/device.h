@@ -85,6 +85,10 @@ struct request {
 	bool busy;	       /* the kernel has it */
 	bool cancelled;
 	bool finished;	       /* `pending` waits for room in the CQ */
+	bool sent;	       /* SEND: on its stream's `sent` list */
+	bool settled;	       /* ... and done, with this: */
+	int32_t result;
+	uint32_t flags;
 	struct send_batch *batch;
 	struct vtoe_sqe sqe;
 	struct pending pending;
@@ -152,6 +156,8 @@ struct stream {
 	struct pending generic_pending;
 	struct list recvs;	/* posted buffers: the RQ */
 	struct list sends;	/* SEND, SHUTDOWN in order */
+	struct list sent;	/* zero-copy sends that the kernel still reads,
+				 * and what is done behind them */
 	struct list accepts;
 	struct list others;	/* CONNECT, POLL */
 	struct request *close;	/* the CLOSE that waits for a lingering end */
@@ -234,6 +240,7 @@ struct conn {
 	bool doorbell_armed, hangup_armed;
 	bool ctl_dirty;
 	bool dead;
+	uint64_t greet_deadline; /* for its HELLO, ms */
 	uint32_t pid; /* as it says in HELLO */
 	char program[32];
 	uint64_t features;

@@ -321,7 +321,7 @@ static void request_cancel_kernel(struct request *r)
 
 void request_cancel(struct request *r)
 {
-	if (r->finished || r->cancelled)
+	if (r->finished || r->cancelled || r->settled)
 		return;
 	r->cancelled = true;
 	if (r->busy)

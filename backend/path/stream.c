@@ -49,6 +49,7 @@ int stream_new(struct lane *lane, int fd, unsigned family,
 	list_init(&s->live_node);
 	list_init(&s->recvs);
 	list_init(&s->sends);
+	list_init(&s->sent);
 	list_init(&s->accepts);
 	list_init(&s->others);
 	list_init(&s->generic_pending.node);
@@ -371,7 +372,7 @@ int stream_adopt(struct lane *lane, const uint8_t token[16],
 	return -ENOENT;
 }
 
-void stream_tick(struct device *d)
+bool stream_tick(struct device *d)
 {
 	struct list *at, *tmp;
 	bool more;
@@ -393,6 +394,5 @@ void stream_tick(struct device *d)
 		else
 			more = true;
 	}
-	if (more)
-		device_set_timer(d);
+	return more;
 }

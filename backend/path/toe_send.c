@@ -14,6 +14,9 @@
  * anyway (loopback, veth) the second answer says so, and after a few of those
  * the stream goes back to plain sends, and tries again now and then.
  *
+ * Requests complete in the order of submission: one that is done while an older
+ * zero-copy send waits for its second answer waits behind it, in `sent`.
+ *
  * SHUTDOWN for writing takes its turn in the same queue.
  */
 #include "path/path.h"
@@ -40,6 +43,30 @@ static bool toe_send_zero_copy(struct stream *s, const struct request *r)
 		return false;
 	}
 	return true;
+}
+
+static void send_finish(struct request *r, int32_t result, uint32_t flags)
+{
+	struct stream *s = r->stream;
+
+	if (!r->sent && list_empty(&s->sent)) {
+		request_finish(r, result, flags);
+		return;
+	}
+	if (!r->sent) {
+		list_del(&r->node);
+		list_add_tail(&s->sent, &r->node);
+		r->sent = true;
+	}
+	r->settled = true;
+	r->result = result;
+	r->flags = flags;
+	while (!list_empty(&s->sent)) {
+		r = list_entry(s->sent.next, struct request, node);
+		if (!r->settled)
+			break;
+		request_finish(r, r->result, r->flags);
+	}
 }
 
 static void send_batch_add(struct send_batch *b, struct request *r)
@@ -80,7 +107,7 @@ static void toe_send_issue(struct stream *s, struct request *r)
 	struct io_uring_sqe *sqe;
 
 	if (!b) {
-		request_finish(r, -ENOMEM, 0);
+		send_finish(r, -ENOMEM, 0);
 		return;
 	}
 	if (r->sqe.op_flags & VTOE_IO_NONBLOCK)
@@ -118,7 +145,7 @@ void toe_send_next(struct stream *s)
 		if (r->sqe.op == VTOE_OP_SHUTDOWN) {
 			int how = (int)r->sqe.length;
 
-			request_finish(r, shutdown(s->fd, how) ? -errno : 0, 0);
+			send_finish(r, shutdown(s->fd, how) ? -errno : 0, 0);
 			continue;
 		}
 		toe_send_issue(s, r);
@@ -169,7 +196,8 @@ int toe_shutdown(struct lane *lane, struct stream *s,
 	(void)cqe;
 	if (sqe->length > SHUT_RDWR)
 		return -EINVAL;
-	if (sqe->length == SHUT_RD || list_empty(&s->sends))
+	if (sqe->length == SHUT_RD ||
+	    (list_empty(&s->sends) && list_empty(&s->sent)))
 		return shutdown(s->fd, (int)sqe->length) ? -errno : 0;
 	r = request_new(lane, s, sqe);
 	if (!r)
@@ -193,11 +221,11 @@ static bool send_request_done(struct request *r, uint32_t *sent, int32_t error,
 	if (r->done == r->sqe.length ||
 	    (r->done && (error || r->cancelled ||
 			 r->sqe.op_flags & VTOE_IO_NONBLOCK))) {
-		request_finish(r, (int32_t)r->done, flags);
+		send_finish(r, (int32_t)r->done, flags);
 		return true;
 	}
 	if (error || r->cancelled) {
-		request_finish(r, r->cancelled ? -ECANCELED : error, flags);
+		send_finish(r, r->cancelled ? -ECANCELED : error, flags);
 		return true;
 	}
 	return false; /* it stays in the queue and is sent again */
@@ -292,8 +320,11 @@ void toe_send_done(struct send_batch *b, int32_t result, uint32_t flags)
 	b->have_result = result == (int32_t)b->bytes;
 	if (!b->have_result)
 		return;
-	for (i = 0; i < b->count; i++)
+	for (i = 0; i < b->count; i++) {
 		list_del(&b->requests[i]->node);
+		list_add_tail(&s->sent, &b->requests[i]->node);
+		b->requests[i]->sent = true;
+	}
 	s->send_busy = false;
 	toe_send_next(s);
 	stream_drained(s);
