@@ -270,8 +270,8 @@ static void worker_leave(struct worker *w)
 		conn_set_status(c, VTOE_STATUS_LEAVING);
 		conn_event(c, VTOE_EVENT_LEAVING, 0, 0);
 	}
-	device_turn(&w->device, worker_now_us() / 1000, false, &busy);
-	device_turn(&w->device, worker_now_us() / 1000, false, &busy);
+	device_turn(&w->device, worker_now_us(), false, &busy);
+	device_turn(&w->device, worker_now_us(), false, &busy);
 	_exit(0);
 }
 
@@ -343,8 +343,7 @@ static _Noreturn void worker_run(struct worker *w)
 	device_watch(&w->device, w->listen_fd, WATCH_LISTENER);
 	device_watch(&w->device, WORKER_FD, WATCH_SUPERVISOR);
 	for (;;) {
-		events = device_turn(&w->device, worker_now_us() / 1000, true,
-				     &busy);
+		events = device_turn(&w->device, worker_now_us(), true, &busy);
 		if (events & 1u << WATCH_LISTENER)
 			worker_accept_all(w);
 		if (events & 1u << WATCH_SUPERVISOR)

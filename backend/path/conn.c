@@ -2,7 +2,8 @@
 /*
  * conn.c - a guest connection: its control ring and its life
  *
- *   GREETED   only HELLO is taken; anything else parks
+ *   GREETED   only HELLO is taken; anything else parks; one that says nothing
+ *             for ten seconds is let go, with its memory
  *   READY     lanes and regions come and go
  *   PARKED    a violation: nothing is served; streams are reset; the guest
  *             sees the status and the reason in its device page
@@ -23,7 +24,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-enum { CTL_CREDIT = 16, CTL_PENDING_MAX = 256 };
+enum { CTL_CREDIT = 16, CTL_PENDING_MAX = 256, GREET_MS = 10000 };
 
 struct ctl_event {
 	struct list node;
@@ -68,6 +69,8 @@ int conn_add(struct device *d, const struct port_link *link)
 	list_add_tail(&d->conns, &c->node);
 	d->conn_count++;
 	d->stats->peers++;
+	c->greet_deadline = d->now + GREET_MS;
+	device_set_timer(d);
 	conn_set_status(c, VTOE_STATUS_READY);
 	conn_watch(c);
 	conn_kick(c);
@@ -483,6 +486,26 @@ void conn_hangup(struct conn *c)
 	conn_leave(c);
 }
 
+bool conn_tick(struct device *d)
+{
+	struct list *at, *tmp;
+	bool more = false;
+
+	list_for_each_safe(at, tmp, &d->conns) {
+		struct conn *c = list_entry(at, struct conn, node);
+
+		if (c->state != CONN_GREETED)
+			continue;
+		if (d->now < c->greet_deadline) {
+			more = true;
+			continue;
+		}
+		conn_park(c, VTOE_VIOLATION_HELLO);
+		conn_leave(c);
+	}
+	return more;
+}
+
 void conn_leave(struct conn *c)
 {
 	struct uring *u = &c->device->uring;
@@ -503,6 +526,9 @@ void conn_leave(struct conn *c)
 	if (c->hangup_armed)
 		io_uring_prep_poll_remove(uring_sqe(u, NULL, TAG_IGNORE),
 					  uring_tag(c, TAG_HANGUP));
+	/* the other end, if it is there at all, sees the end now */
+	if (c->link.socket_fd >= 0)
+		shutdown(c->link.socket_fd, SHUT_RDWR);
 	conn_finish_lanes(c, false);
 	/* parked lanes kept their slot; now they may go */
 	for (i = 0; i < PORT_MAX_LANES; i++)

@@ -8,7 +8,8 @@
  *   2. issue: the sends that this gathered, per stream
  *   3. flush: publish completions, notify the guests that asked
  *   4. submit: one system call for all of the above; it sleeps if nothing is
- *      ready and everything is armed
+ *      ready and everything is armed. For spin_usec after the last work, lanes
+ *      stay on the ready list unarmed, and the turn does not sleep
  *   5. reap: what the kernel completed becomes completions; flush again
  *
  * Objects that ended are freed at the end of the turn, after everything that
@@ -113,6 +114,8 @@ static void device_serve(struct device *d, bool *busy)
 		if (lane_turn(lane, d->limits.credit) > 0) {
 			lane_ready(lane);
 			*busy = true;
+		} else if (d->now_us < d->hot_until) {
+			lane_ready(lane); /* unarmed: the guest need not ring */
 		} else if (!lane->parked && lane->open && !lane_arm(lane)) {
 			lane_ready(lane);
 			*busy = true;
@@ -189,7 +192,8 @@ static void device_complete(struct device *d, uint64_t tag, int32_t result,
 		break;
 	case TAG_TIMER:
 		d->timer_armed = false;
-		stream_tick(d);
+		if (stream_tick(d) | conn_tick(d))
+			device_set_timer(d);
 		break;
 	case TAG_CALLER:
 		*events |= 1u << (tag >> 4 & 3);
@@ -239,11 +243,12 @@ static void device_bury(struct device *d)
 		conn_free(list_entry(at, struct conn, node));
 }
 
-unsigned device_turn(struct device *d, uint64_t now_ms, bool sleep, bool *busy)
+unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy)
 {
 	unsigned events;
 
-	d->now = now_ms;
+	d->now_us = now_us;
+	d->now = now_us / 1000;
 	*busy = false;
 	device_serve(d, busy);
 	device_flush(d);
@@ -259,5 +264,7 @@ unsigned device_turn(struct device *d, uint64_t now_ms, bool sleep, bool *busy)
 	}
 	events = device_reap(d, busy);
 	device_flush(d);
+	if (*busy)
+		d->hot_until = now_us + d->limits.spin_usec;
 	return events;
 }

@@ -298,6 +298,8 @@ struct device {
 	uint32_t token_count;
 	uint64_t groups[16]; /* buffer groups in use */
 	uint64_t now;	     /* ms */
+	uint64_t now_us;
+	uint64_t hot_until;  /* us: poll lanes until then, do not arm */
 	struct __kernel_timespec timer;
 	bool timer_armed;
 	/* addresses of connects that the next submission starts */

@@ -176,10 +176,20 @@ void lane_flush(struct lane *lane)
 	}
 }
 
+static void lane_drop_pending(struct lane *lane)
+{
+	struct pending *p;
+
+	while (!list_empty(&lane->pending)) {
+		p = list_entry(lane->pending.next, struct pending, node);
+		list_del(&p->node);
+		pending_sent(p);
+	}
+}
+
 void lane_park(struct lane *lane, enum vtoe_violation why)
 {
 	struct conn *c = lane->conn;
-	struct pending *p;
 
 	if (lane->parked)
 		return;
@@ -188,11 +198,7 @@ void lane_park(struct lane *lane, enum vtoe_violation why)
 	c->device->parked_conn = c->link.id;
 	c->device->parked_violation = why;
 	ring_out_status(&lane->cq, VTOE_STATUS_PARKED, why);
-	while (!list_empty(&lane->pending)) {
-		p = list_entry(lane->pending.next, struct pending, node);
-		list_del(&p->node);
-		pending_sent(p);
-	}
+	lane_drop_pending(lane);
 	lane->notify = true;
 	lane_dirty(lane);
 	conn_event(c, VTOE_EVENT_LANE_PARKED, lane->id, why);
@@ -222,6 +228,7 @@ void lane_try_free(struct lane *lane)
 	if (lane->parked && !lane->removing && c->state != CONN_LEAVING)
 		return;
 	lane_flush(lane);
+	lane_drop_pending(lane); /* no room, and nobody who will make any */
 	list_del(&lane->dirty_node);
 	list_del(&lane->ready_node);
 	toe_generic_free(lane);

@@ -31,7 +31,7 @@ void device_watch(struct device *d, int fd, unsigned which);
  * nothing is ready, takes what the kernel completed, publishes. -> a bit mask
  * of the caller's descriptors that had events. *busy: work was done.
  */
-unsigned device_turn(struct device *d, uint64_t now_ms, bool sleep, bool *busy);
+unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy);
 void device_set_timer(struct device *d);
 
 /* -- conn.c -- */
@@ -52,6 +52,8 @@ void conn_flush(struct conn *c);
 bool conn_arm(struct conn *c);
 void conn_watch(struct conn *c);
 void conn_hangup(struct conn *c);
+/* Lets go of those that never said HELLO; true if some may still do. */
+bool conn_tick(struct device *d);
 /* After a lane, a hold or a region of it went: frees what waited for that. */
 void conn_lane_gone(struct conn *c, struct lane *lane);
 void conn_region_gone(struct conn *c, struct region *r);
@@ -113,8 +115,8 @@ void stream_close_done(struct stream *s);
 int stream_share(struct stream *s, uint8_t token[16]);
 int stream_adopt(struct lane *lane, const uint8_t token[16],
 		 struct stream **stream);
-/* Expires tokens and drains; called each second while there are some. */
-void stream_tick(struct device *d);
+/* Expires tokens and drains, each second; true while there are some. */
+bool stream_tick(struct device *d);
 
 /* -- the TOE service -- */
 /* Started: completes later, by its request. */

@@ -52,7 +52,7 @@ static void turn(void)
 	int i;
 
 	for (i = 0; i < 4; i++)
-		device_turn(&device, now, false, &busy);
+		device_turn(&device, now * 1000, false, &busy);
 }
 
 static void start(void)
