@@ -150,7 +150,8 @@ static struct vtoe_sqe *entry(struct guest *g, enum vtoe_op op, uint32_t stream,
 {
 	struct vtoe_sqe *e = vtoe_ring_reserve(&g->sq);
 
-	assert_non_null(e);
+	if (!e)
+		exit(99); /* more entries than the test's queue has */
 	memset(e, 0, sizeof(*e));
 	e->op = (vtoe_u8)op;
 	e->stream = stream;
