@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "daemon/log.h"
 #include "daemon/config.h"
 
 #define CONFIG_LINE_MAX 512

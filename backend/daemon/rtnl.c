@@ -91,6 +91,15 @@ static int rtnl_on_error_of_visit(const struct nlmsghdr *nlh, void *data)
 	return rtnl_on_error(nlh, visit->rtnl);
 }
 
+/* The end of a dump. (libmnl has this one only for those with none of their
+ * own.) */
+static int rtnl_on_done(const struct nlmsghdr *nlh, void *data)
+{
+	(void)nlh;
+	(void)data;
+	return MNL_CB_STOP;
+}
+
 static int rtnl_on_data(const struct nlmsghdr *nlh, void *data)
 {
 	const struct rtnl_visit *visit = data;
@@ -106,6 +115,7 @@ static int rtnl_talk(struct rtnl *rtnl, struct nlmsghdr *nlh, mnl_cb_t each,
 	struct rtnl_visit visit = { rtnl, each, data };
 	mnl_cb_t control[NLMSG_MIN_TYPE] = {
 		[NLMSG_ERROR] = rtnl_on_error_of_visit,
+		[NLMSG_DONE] = rtnl_on_done,
 	};
 	char buffer[RTNL_BUFFER];
 	ssize_t n;

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * guest.c - the life of one guest
+ *
+ *   attach ─► STARTING ─READY─► RUNNING ─stop─► LEAVING ─end─► gone
+ *                │ ▲               │ end
+ *                │ └─timer─ WAITING ◄┘
+ *                └─end before the first READY─► the owner is told, and stops it
+ *
+ * The network and the listening socket live from attach to gone; workers come
+ * and go. One that ends is followed by the next at once. If one after another
+ * ends within QUICK_MS, each waits twice as long as the one before it, up to
+ * BACKOFF_MAX_MS: a guest that kills its worker with every request costs the
+ * machine little.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <vtoe_device.h>
+
+#include "daemon/log.h"
+#include "daemon/endpoint.h"
+#include "daemon/guest.h"
+
+#define QUICK_MS 10000
+#define BACKOFF_MIN_MS 100
+#define BACKOFF_MAX_MS 5000
+#define LEAVE_MS 1000
+
+static struct guest *guest_of_timer(struct loop_timer *timer)
+{
+	return list_entry(timer, struct guest, timer);
+}
+
+static void guest_finish(struct guest *guest)
+{
+	struct guest_host *host = guest->host;
+
+	loop_timer_clear(&guest->timer);
+	guest_fail_queries(guest, "the guest was detached");
+	if (guest->listener >= 0) {
+		unlink(guest->config.socket);
+		close(guest->listener);
+		guest->listener = -1;
+	}
+	cgroup_remove(host->cgroup, guest->config.name);
+	network_destroy(&guest->network);
+	vtoe_log(VTOE_LOG_INFO, "guest %s: detached", guest->config.name);
+	host->gone(guest);
+}
+
+static unsigned int guest_next_delay(struct guest *guest)
+{
+	unsigned int delay = BACKOFF_MIN_MS;
+	unsigned int i;
+
+	if (loop_now() - guest->started_at >= QUICK_MS) {
+		guest->quick_ends = 0;
+		return 0;
+	}
+	if (!guest->quick_ends++)
+		return 0;
+	for (i = 2; i < guest->quick_ends && delay < BACKOFF_MAX_MS; i++)
+		delay *= 2;
+	return delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS;
+}
+
+static void guest_wait_for_restart(struct guest *guest)
+{
+	unsigned int delay = guest_next_delay(guest);
+
+	guest->state = GUEST_WAITING;
+	guest->restarts++;
+	if (delay)
+		vtoe_log(VTOE_LOG_WARNING, "guest %s: its workers end quickly: "
+			 "the next one starts in %u ms", guest->config.name,
+			 delay);
+	loop_timer_set(guest->host->loop, &guest->timer, delay);
+}
+
+/* The first worker could not start: whoever attached the guest is told. */
+static void guest_announce_failure(struct guest *guest)
+{
+	guest->announced = true;
+	guest->state = GUEST_WAITING;
+	guest->host->started(guest, guest->failure);
+}
+
+void guest_on_ended(struct loop_watch *watch, uint32_t events)
+{
+	struct guest *guest = list_entry(watch, struct guest, ended);
+	char how[160];
+
+	(void)events;
+	/* What it said last may explain its end. */
+	if (guest->channel.fd >= 0)
+		guest_on_channel(&guest->channel, EPOLLIN);
+	loop_remove(guest->host->loop, &guest->ended);
+	loop_remove(guest->host->loop, &guest->channel);
+	loop_timer_clear(&guest->timer);
+	process_reap(&guest->process, how, sizeof(how));
+	guest_fail_queries(guest, "the worker ended");
+	if (guest->state == GUEST_LEAVING) {
+		guest_finish(guest);
+		return;
+	}
+	if (!guest->failure[0])
+		snprintf(guest->failure, sizeof(guest->failure),
+			 "its worker %s", how);
+	vtoe_log(VTOE_LOG_WARNING, "guest %s: its worker %s%s%s",
+		 guest->config.name, how,
+		 strstr(guest->failure, how) ? "" : ": ",
+		 strstr(guest->failure, how) ? "" : guest->failure);
+	if (!guest->was_ready && !guest->announced)
+		guest_announce_failure(guest);
+	else
+		guest_wait_for_restart(guest);
+}
+
+void guest_on_ready(struct guest *guest)
+{
+	guest->state = GUEST_RUNNING;
+	guest->was_ready = true;
+	guest->failure[0] = '\0';
+	loop_timer_clear(&guest->timer);
+	vtoe_log(VTOE_LOG_INFO, "guest %s: worker %d is ready",
+		 guest->config.name, guest->process.pid);
+	if (guest->announced)
+		return;
+	guest->announced = true;
+	guest->host->started(guest, NULL);
+}
+
+static void guest_on_timer(struct loop_timer *timer)
+{
+	struct guest *guest = guest_of_timer(timer);
+	char why[GUEST_WHY_MAX];
+
+	switch (guest->state) {
+	case GUEST_STARTING:
+		snprintf(guest->failure, sizeof(guest->failure),
+			 "its worker was not ready in time");
+		process_kill(&guest->process);
+		break;
+	case GUEST_WAITING:
+		if (!guest_start_worker(guest, why))
+			break;
+		vtoe_log(VTOE_LOG_ERROR, "guest %s: %s", guest->config.name,
+			 why);
+		guest->started_at = loop_now();
+		guest_wait_for_restart(guest);
+		break;
+	case GUEST_LEAVING:
+		vtoe_log(VTOE_LOG_WARNING, "guest %s: its worker does not "
+			 "leave, and is killed", guest->config.name);
+		process_kill(&guest->process);
+		break;
+	case GUEST_RUNNING:
+		break;
+	}
+}
+
+static struct guest *guest_new(struct guest_host *host,
+			       const struct config_guest *config)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+
+	if (!guest)
+		return NULL;
+	list_init(&guest->link);
+	list_init(&guest->queries);
+	loop_timer_init(&guest->timer, guest_on_timer);
+	loop_timer_init(&guest->query_timer, guest_on_query_timer);
+	network_init(&guest->network);
+	guest->host = host;
+	guest->config = *config;
+	guest->listener = -1;
+	guest->ended.fd = -1;
+	guest->channel.fd = -1;
+	guest->link_state = VTOE_LINK_UP;
+	return guest;
+}
+
+struct guest *guest_attach(struct guest_host *host,
+			   const struct config_guest *config,
+			   uint32_t log_level, char *why)
+{
+	struct guest *guest = guest_new(host, config);
+
+	if (!guest) {
+		snprintf(why, GUEST_WHY_MAX, "out of memory");
+		return NULL;
+	}
+	guest->log_level = log_level;
+	if (network_create(&guest->network, config, host->run_dir, why))
+		goto free_guest;
+	guest->listener = endpoint_listen(config->socket, config->socket_mode,
+					  why, GUEST_WHY_MAX);
+	if (guest->listener < 0)
+		goto destroy_network;
+	if (guest_start_worker(guest, why))
+		goto close_listener;
+	return guest;
+close_listener:
+	unlink(config->socket);
+	close(guest->listener);
+destroy_network:
+	cgroup_remove(host->cgroup, config->name);
+	network_destroy(&guest->network);
+free_guest:
+	guest_free(guest);
+	return NULL;
+}
+
+void guest_stop(struct guest *guest)
+{
+	struct worker_header leave = { .message = WORKER_LEAVE };
+
+	if (guest->state == GUEST_LEAVING)
+		return;
+	if (!guest->process.pid) {
+		guest_finish(guest);
+		return;
+	}
+	guest->announced = true;
+	if (guest->state == GUEST_STARTING ||
+	    write(guest->process.channel, &leave, sizeof(leave)) < 0)
+		process_kill(&guest->process);
+	guest->state = GUEST_LEAVING;
+	loop_timer_set(guest->host->loop, &guest->timer, LEAVE_MS);
+}
+
+void guest_free(struct guest *guest)
+{
+	if (guest->stats)
+		munmap((void *)guest->stats, VTOE_STATS_BYTES);
+	list_del(&guest->link);
+	loop_timer_clear(&guest->query_timer);
+	free(guest);
+}
+
+const char *guest_state_name(const struct guest *guest)
+{
+	static const char *const names[] = {
+		[GUEST_STARTING] = "starting",
+		[GUEST_RUNNING] = "running",
+		[GUEST_WAITING] = "waiting",
+		[GUEST_LEAVING] = "leaving",
+	};
+
+	return names[guest->state];
+}
+
+double guest_cpu_seconds(const struct guest *guest)
+{
+	return cgroup_cpu_seconds(guest->host->cgroup, guest->config.name,
+				  guest->process.pid);
+}
