@@ -16,9 +16,10 @@
  * A buffer posted while a generic receive is armed: that one is cancelled
  * first, and if it got data meanwhile, its completion goes before (H9, H10).
  *
- * A stream may have half of its lane's generic buffers out at the guest, so
- * that a slow reader does not starve the others (H8). One that finds no buffer
- * is put on its lane's starved list, and tried again when buffers come back.
+ * A stream may have as many generic buffers out at the guest as its lane has
+ * left: one slow reader gets half of them, eight get a ninth each, and there are
+ * always some for a stream that is read (H8). One that may not take a buffer is
+ * put on its lane's starved list, and tried again when buffers come back.
  */
 #include "path/path.h"
 
@@ -62,11 +63,9 @@ static void toe_starve(struct stream *s)
 		list_add_tail(&s->generic_lane->starved, &s->starved_node);
 }
 
-static uint32_t generic_quota(const struct lane *lane)
+static bool toe_generic_may_take(const struct stream *s)
 {
-	uint32_t half = (GENERIC_BUFFERS - lane->generic.free_count) / 2;
-
-	return half < 4 ? 4 : half;
+	return s->generic_out < s->generic_lane->generic.lent;
 }
 
 static void toe_generic_arm(struct stream *s)
@@ -77,7 +76,7 @@ static void toe_generic_arm(struct stream *s)
 
 	if (s->generic_held || s->generic_ended)
 		return;
-	if (!lane->generic.lent || s->generic_out >= generic_quota(lane)) {
+	if (!toe_generic_may_take(s)) {
 		d->stats->grq_starved++;
 		toe_starve(s);
 		return;
@@ -555,9 +554,7 @@ void toe_generic_feed(struct lane *lane)
 			toe_accept_next(s);
 			continue;
 		}
-		if (!lane->generic.lent)
-			continue;
-		if (s->generic_out < generic_quota(lane)) {
+		if (toe_generic_may_take(s)) {
 			list_del(&s->starved_node);
 			toe_recv_next(s);
 		}
