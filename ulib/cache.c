@@ -264,8 +264,14 @@ static int cache_add(struct vtoe *ctx, uintptr_t at, size_t bytes,
 
 	if (bytes > c->limit)
 		return -ENOMEM;
-	while (!rc && (c->bytes + bytes > c->limit || c->count >= c->room))
+	pthread_mutex_lock(&c->table);
+	c->misses++;
+	while (!rc && (c->bytes + bytes > c->limit || c->count >= c->room)) {
+		pthread_mutex_unlock(&c->table);
 		rc = cache_evict(ctx);
+		pthread_mutex_lock(&c->table);
+	}
+	pthread_mutex_unlock(&c->table);
 	if (!rc)
 		rc = share_pages(ctx, at, bytes);
 	if (!rc)
@@ -340,7 +346,6 @@ int vtoe_register(struct vtoe *ctx, void *memory, size_t bytes,
 	if (cache_hit(c, at, bytes, rights)) {
 		rc = 0; /* another thread was faster */
 	} else {
-		c->misses++;
 		rc = context_dead(ctx);
 		if (!rc)
 			rc = cache_add(ctx, at, bytes, rights);

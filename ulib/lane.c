@@ -362,8 +362,8 @@ static void lane_spin(struct vtoe_lane *lane)
 			return;
 		lane->spin_window = lane->spin_usec;
 	}
-	lane_unlock_if(lane);
 	until = clock_ns() + lane->spin_window * 1000ull;
+	lane_unlock_if(lane);
 	do {
 		for (i = 0; i < 32; i++) {
 			/* only a hint: taking it acquires */
@@ -476,9 +476,7 @@ void vtoe_lane_set_spin(struct vtoe_lane *lane, unsigned usec)
 	lane->spin_usec = lane->spin_window = usec;
 }
 
-/* -- for the blocking helpers -------------------------------------------- */
-
-/* Waits until an entry is free. */
+/* Waits until an entry is free, or something completes. */
 static int lane_wait_space(struct vtoe_lane *lane, uint64_t deadline)
 {
 	int rc;
@@ -491,19 +489,40 @@ static int lane_wait_space(struct vtoe_lane *lane, uint64_t deadline)
 	return rc;
 }
 
+static int lane_wait_sqe(struct vtoe_lane *lane, uint64_t deadline)
+{
+	struct vtoe_ring *sq = &lane->sq;
+	int rc;
+
+	rc = vtoe_submit(lane);
+	while (rc >= 0) {
+		sq->other = __atomic_load_n(&sq->shared->c.consumer,
+					    __ATOMIC_ACQUIRE);
+		if (sq->published - sq->other > sq->size)
+			lane_fail(lane, -EPROTO);
+		if (lane->dead)
+			return lane->dead;
+		if (sq->local - sq->other < sq->size)
+			return 0;
+		rc = lane_wait_space(lane, deadline);
+	}
+	return rc;
+}
+
+int vtoe_wait_sqe(struct vtoe_lane *lane, int timeout_ms)
+{
+	return lane_wait_sqe(lane, deadline_after(timeout_ms));
+}
+
+/* -- for the blocking helpers -------------------------------------------- */
+
 struct vtoe_sqe *lane_get_sqe(struct vtoe_lane *lane, uint64_t deadline,
 			      int *error)
 {
 	struct vtoe_sqe *sqe;
 
 	while (!(sqe = vtoe_get_sqe(lane))) {
-		*error = vtoe_submit(lane);
-		if (*error > 0)
-			continue;
-		if (*error == 0)
-			*error = lane_wait_space(lane, deadline);
-		if (lane->dead)
-			*error = lane->dead;
+		*error = lane_wait_sqe(lane, deadline);
 		if (*error)
 			return NULL;
 	}

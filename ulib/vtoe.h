@@ -136,8 +136,12 @@ void vtoe_lane_unlock(struct vtoe_lane *lane);
 /* Why the backend parked the lane: an enum vtoe_violation, 0 if it did not. */
 unsigned vtoe_lane_violation(const struct vtoe_lane *lane);
 
-/* The next free entry, zeroed; NULL when the queue is full (submit first). */
+/* The next free entry, zeroed; NULL when the queue is full: submit, and wait
+ * for a completion or with vtoe_wait_sqe(). */
 struct vtoe_sqe *vtoe_get_sqe(struct vtoe_lane *lane);
+/* Waits until vtoe_get_sqe() has an entry; submits first. Completions that come
+ * meanwhile are kept for later peeks. -> 0, -ETIME, -EINTR, -ENOTCONN. */
+int vtoe_wait_sqe(struct vtoe_lane *lane, int timeout_ms);
 /* Publishes what was got; rings the doorbell if the backend sleeps. -> count */
 int vtoe_submit(struct vtoe_lane *lane);
 /* The next completion, without waiting: 1 and *cqe, or 0, or -ENOTCONN. */
