@@ -185,7 +185,7 @@ int isolation_syscalls(const char **what)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
 					 SCMP_SYS(tgkill), 1,
 					 SCMP_A0(SCMP_CMP_EQ,
-						 (scmp_datum_t)getpid()));
+						 (scmp_datum_t)getpid(), 0));
 	isolation_sanitizer_skip_leaks();
 	if (!error)
 		error = seccomp_load(filter);

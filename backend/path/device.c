@@ -91,23 +91,30 @@ void device_set_timer(struct device *d)
 			      0);
 }
 
+static void device_take(struct list *to, struct list *from)
+{
+	struct list *at;
+
+	list_init(to);
+	while (!list_empty(from)) {
+		at = from->next;
+		list_del(at);
+		list_add_tail(to, at);
+	}
+}
+
 static void device_serve(struct device *d, bool *busy)
 {
 	struct list round, *at;
 	struct lane *lane;
 
-	while (!list_empty(&d->ready_conns)) {
-		conn_turn(list_entry(d->ready_conns.next, struct conn,
-				     ready_node));
+	/* Those that are ready now; who has more goes behind all others. */
+	device_take(&round, &d->ready_conns);
+	while (!list_empty(&round)) {
+		conn_turn(list_entry(round.next, struct conn, ready_node));
 		*busy = true;
 	}
-	/* Those that are ready now; who has more goes behind all others. */
-	list_init(&round);
-	while (!list_empty(&d->ready)) {
-		at = d->ready.next;
-		list_del(at);
-		list_add_tail(&round, at);
-	}
+	device_take(&round, &d->ready);
 	while (!list_empty(&round)) {
 		lane = list_entry(round.next, struct lane, ready_node);
 		list_del(&lane->ready_node);
@@ -192,7 +199,7 @@ static void device_complete(struct device *d, uint64_t tag, int32_t result,
 		break;
 	case TAG_TIMER:
 		d->timer_armed = false;
-		if (stream_tick(d) | conn_tick(d))
+		if ((int)stream_tick(d) | (int)conn_tick(d)) /* both must run */
 			device_set_timer(d);
 		break;
 	case TAG_CALLER:
