@@ -41,6 +41,7 @@ struct bench_options {
 	unsigned rounds;
 	bool verify;
 	bool partial; /* bulk receives take what is there */
+	int cpu;       /* of the application; -1: any */
 	int spin_usec; /* -1: the library's default */
 	const char *kernel_netns; /* name below /run/netns, or a path */
 	const char *vtoe_socket;
@@ -95,6 +96,9 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv);
 int bench_resolve(const char *text, const char *default_port,
 		  struct sockaddr_storage *to, socklen_t *len);
 void bench_usage(bool error);
+
+/* pin.c: keeps this process on one processor; prints why it cannot */
+int bench_pin(int cpu);
 
 /* server.c */
 int bench_server(int argc, char **argv);

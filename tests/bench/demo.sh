@@ -20,7 +20,7 @@ export NET_LIMITED=1
 here=$(cd "$(dirname "$0")" && pwd)
 top_srcdir=$(cd "$here/../.." && pwd)
 top_builddir=${1:-${top_builddir:-$PWD}}
-# shellcheck source=tests/lib/net.sh
+# shellcheck source=../lib/net.sh
 . "$top_srcdir/tests/lib/net.sh"
 
 ROUNDS=${DEMO_ROUNDS:-3}

@@ -150,6 +150,7 @@ static json *json_options(const struct bench_options *o)
 	put_int(j, "depth", o->depth);
 	put(j, "verify", json_object_new_boolean(o->verify));
 	put(j, "partial", json_object_new_boolean(o->partial));
+	put(j, "cpu", json_object_new_int(o->cpu));
 	put(j, "spin_usec", json_object_new_int(o->spin_usec));
 	return j;
 }

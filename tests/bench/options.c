@@ -2,6 +2,7 @@
 /* options.c - the command line of `vtoe-bench run` */
 #include <getopt.h>
 #include <netdb.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "workload.h"
 
 static const char usage_text[] =
-	"usage: vtoe-bench server [--bind ADDRESS] [--port N]\n"
+	"usage: vtoe-bench server [--bind ADDRESS] [--port N] [--cpu N]\n"
 	"       vtoe-bench run --to ADDRESS[:PORT] [option]...\n"
 	"\n"
 	"`server` is the far end, on kernel sockets. `run` measures TCP over\n"
@@ -29,6 +30,8 @@ static const char usage_text[] =
 	"  --partial             bulk receives complete with what is there, not\n"
 	"                        with a full buffer\n"
 	"  --verify              compare every byte\n"
+	"  --cpu N               the only processor of the application; give the\n"
+	"                        far end another one\n"
 	"  --spin-usec N         how long vtoe's application polls before it\n"
 	"                        sleeps; default: the library's\n"
 	"  --kernel-netns NAME   where the kernel's sockets are opened: the\n"
@@ -188,6 +191,7 @@ static const struct option long_options[] = {
 	{ "rounds", required_argument, NULL, 'r' },
 	{ "verify", no_argument, NULL, 'v' },
 	{ "partial", no_argument, NULL, 'a' },
+	{ "cpu", required_argument, NULL, 'c' },
 	{ "spin-usec", required_argument, NULL, 'u' },
 	{ "kernel-netns", required_argument, NULL, 'k' },
 	{ "vtoe-socket", required_argument, NULL, 'o' },
@@ -216,6 +220,10 @@ static int parse_numeric(struct bench_options *o, int c, const char *arg)
 	case 'r':
 		return parse_unsigned("rounds", arg, 1, BENCH_MAX_ROUNDS,
 				      &o->rounds);
+	case 'c':
+		error = parse_unsigned("cpu", arg, 0, CPU_SETSIZE - 1, &value);
+		o->cpu = (int)value;
+		return error;
 	case 'u':
 		error = parse_unsigned("spin-usec", arg, 0, 1000000, &value);
 		o->spin_usec = (int)value;
@@ -302,6 +310,7 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv)
 		.idle_streams = 1000,
 		.seconds = 2,
 		.rounds = 3,
+		.cpu = -1,
 		.spin_usec = -1,
 	};
 	while ((c = getopt_long(argc, argv, "", long_options, NULL)) >= 0) {

@@ -71,7 +71,10 @@ static void round_child(const struct bench_options *o,
 
 	/* A child whose parent was killed has nobody to report to. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	r.error = -round_run(&run, transport);
+	if (o->cpu >= 0 && bench_pin(o->cpu))
+		r.error = EINVAL;
+	else
+		r.error = -round_run(&run, transport);
 	_exit(write(out, &r, sizeof(r)) == sizeof(r) ? 0 : 1);
 }
 

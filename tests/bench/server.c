@@ -278,21 +278,24 @@ int bench_server(int argc, char **argv)
 	static const struct option options[] = {
 		{ "bind", required_argument, NULL, 'b' },
 		{ "port", required_argument, NULL, 'p' },
+		{ "cpu", required_argument, NULL, 'c' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *address = "0.0.0.0", *port = "5210";
+	const char *address = "0.0.0.0", *port = "5210", *cpu = NULL;
 	struct sockaddr_storage at;
 	struct server s = { 0 };
 	socklen_t len;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		if (c != 'b' && c != 'p') {
+		if (c != 'b' && c != 'p' && c != 'c') {
 			bench_usage(true);
 			return 2;
 		}
-		*(c == 'b' ? &address : &port) = optarg;
+		*(c == 'b' ? &address : c == 'p' ? &port : &cpu) = optarg;
 	}
+	if (cpu && bench_pin(atoi(cpu)))
+		return 2;
 	if (bench_resolve(address, port, &at, &len))
 		return 2;
 	server_raise_limit();

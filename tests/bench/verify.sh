@@ -4,7 +4,7 @@
 # kernel's sockets and over the native interface; the table, JSON and plot are
 # complete; wrong options are refused. Short: it measures nothing.
 
-# shellcheck source=tests/lib/net.sh
+# shellcheck source=../lib/net.sh
 . "$(dirname "$0")/../lib/net.sh"
 net_begin 60 "$0" "$@"
 bench=$top_builddir/tests/bench/vtoe-bench
