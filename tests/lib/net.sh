@@ -267,7 +267,8 @@ net_start_vtoed() {
 ctl() { "$VTOECTL" -r "$RUN/vtoed" "$@"; }
 
 net_ready() {
-	[ "$(ctl list | grep -c ready)" = "$net_guests" ]
+	[ "$(ctl list --json | grep -o '"state": *"running"' | wc -l)" = \
+		"$net_guests" ]
 }
 
 # worker_pid [GUEST]
