@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ctl_request.h - one request of vtoectl's to the supervisor
+ */
+#ifndef VTOE_DAEMON_CTL_REQUEST_H
+#define VTOE_DAEMON_CTL_REQUEST_H
+
+#include <json-c/json.h>
+
+/* The answer, to be put; or NULL after a message on stderr. */
+struct json_object *ctl_request(const char *socket_path,
+				struct json_object *request);
+
+#endif
