@@ -247,7 +247,7 @@ const char *guest_state_name(const struct guest *guest)
 {
 	static const char *const names[] = {
 		[GUEST_STARTING] = "starting",
-		[GUEST_RUNNING] = "ready",
+		[GUEST_RUNNING] = "running",
 		[GUEST_WAITING] = "waiting",
 		[GUEST_LEAVING] = "leaving",
 	};
