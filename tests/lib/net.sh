@@ -332,7 +332,8 @@ same_hash() {
 	[ -n "$1" ] && [ "$1" = "$2" ] || fail "$3: SHA-256 differs: ${2:-none}"
 }
 
-# start_nginx WHERE WORKERS: serves $RUN/www on port 8080, IPv4 and IPv6.
+# start_nginx WHERE WORKERS: serves $RUN/www on port 8080, IPv4 and IPv6; below
+# /slow/ with 2 MB/s.
 start_nginx() {
 	mkdir -p "$RUN/www" "$RUN/nginx"
 	cat >"$RUN/nginx.conf" <<-END
@@ -355,6 +356,10 @@ start_nginx() {
 				listen 8080;
 				listen [::]:8080;
 				root $RUN/www;
+				location /slow/ {
+					alias $RUN/www/;
+					limit_rate 2m;
+				}
 			}
 		}
 	END

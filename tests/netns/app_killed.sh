@@ -54,8 +54,8 @@ say "own memory: $memory kB before, $(memory_of "$worker") kB after"
 
 # Unmodified programs likewise.
 for round in 1 2 3 4 5 6 7 8; do
-	start curl app curl -sS -o /dev/null --limit-rate 1M \
-		"http://$PEER4:8080/data"
+	start curl app curl -sS -o /dev/null \
+		"http://$PEER4:8080/slow/data"
 	wait_for 5 stat_is streams 1 || fail "curl makes no stream"
 	kill -KILL "$STARTED"
 	check_nothing_left "curl, round $round"

@@ -64,9 +64,9 @@ explained() {
 		fail "--explain has no line with: $1"
 }
 explained "not a TCP socket"
-explained "127.0.0.1.*a loopback address"
-explained "::1.*a loopback address"
-explained "$PEER4.*7000"
+explained "a loopback address 127.0.0.1"
+explained "a loopback address .*::1"
+explained "offloaded .*$PEER4:7000"
 ctl sockets "$GUEST" >"$RUN/sockets.log" || fail "vtoectl sockets: exit $?"
 listed() {
 	grep -Eq "$1" "$RUN/sockets.log" || {

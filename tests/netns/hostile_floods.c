@@ -73,7 +73,7 @@ KIND(bad_stream, .op = VTOE_OP_RECV, .stream = 0x4242, .result = -EBADF,
 KIND(report, .op = VTOE_OP_REPORT, .flags = VTOE_FALLBACK_NOT_TCP,
      .count = 20000);
 KIND(cancel, .op = VTOE_OP_CANCEL, .count = 50000);
-KIND(adopt, .op = VTOE_OP_ADOPT, .result = -ENOKEY, .count = 50000);
+KIND(adopt, .op = VTOE_OP_ADOPT, .result = -ENOENT, .count = 50000);
 
 /* OPEN until the quota, twice: what was opened comes back with CLOSE. */
 static const char *open_flood(const struct hostile *h, const void *arg)
@@ -354,7 +354,7 @@ static const struct hostile_case cases[] = {
 	  &bad_stream },
 	{ "flood-reports", "section 9", "served", flood_of, &report },
 	{ "flood-cancels-of-nothing", "section 9", "0", flood_of, &cancel },
-	{ "flood-token-guesses", "section 9", "-ENOKEY", flood_of, &adopt },
+	{ "flood-token-guesses", "section 9", "-ENOENT", flood_of, &adopt },
 	{ "flood-open", "section 12", "-EMFILE", open_flood, NULL },
 	{ "flood-recv", "section 12", "-EBUSY", waiting_flood,
 	  &waiting_recv },

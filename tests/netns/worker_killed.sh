@@ -20,8 +20,8 @@ new_worker() { [ -n "$(worker_pid)" ] && [ "$(worker_pid)" != "$worker" ]; }
 for round in 1 2 3; do
 	worker=$(worker_pid)
 	[ -n "$worker" ] || error "vtoectl names no worker"
-	start curl app curl -sS -o /dev/null --limit-rate 1M \
-		"http://$PEER4:8080/data"
+	start curl app curl -sS -o /dev/null \
+		"http://$PEER4:8080/slow/data"
 	curl=$STARTED
 	wait_for 10 stat_above rx_bytes 1000000 || error "curl gets no data"
 	app "$PROGS/survive" $PEER4 7000 10.77.0.99 "$worker" \
