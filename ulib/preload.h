@@ -257,6 +257,8 @@ unsigned char *vt_generic_at(uint64_t key, uint64_t offset, size_t length,
 void vt_pool_forget(void);
 
 /* preload_socket.c */
+void vt_reports_send(void);
+void vt_reports_forget(void);
 void vt_kernel_decided(struct vsock *s, int fd);
 void vt_connect_done(struct vsock *s, int result,
 		     const struct vtoe_address *local);

@@ -82,6 +82,8 @@ int vt_backend(void)
 	rc = vt_generic_start();
 	if (rc)
 		vt_backend_died();
+	else
+		vt_reports_send();
 	return rc;
 }
 
@@ -161,6 +163,7 @@ void vt_lane_child(void)
 	vt.lane_fd = vt.control_fd = -1;
 	vt.dirty = false;
 	vt_pool_forget();
+	vt_reports_forget();
 	for (r = vt.live_reqs; r; r = next) {
 		next = r->next;
 		vt_req_put(r);

@@ -51,17 +51,58 @@ static void vt_no_wildcard(struct vtoe_address *a)
 
 /* -- where it goes ------------------------------------------------------------- */
 
-static void vt_report(unsigned why, const struct vtoe_address *a)
+/* Reports wait for the backend: it is not opened to tell it only that nothing
+ * is asked of it. The last ones are kept. */
+#define VT_REPORTS 16
+
+static struct {
+	struct {
+		unsigned why;
+		struct vtoe_address to;
+	} list[VT_REPORTS];
+	unsigned count;
+} waiting;
+
+static void vt_report_send(unsigned why, const struct vtoe_address *to)
 {
 	struct vtoe_sqe *q;
 
-	if (!vt.lane)
-		return;
 	q = vt_sqe(vt_req_get(NULL, vt_req_ignore), VTOE_OP_REPORT,
 		   VTOE_STREAM_NONE);
 	q->op_flags = why;
-	if (a)
-		q->u.address = *a;
+	q->u.address = *to;
+}
+
+static void vt_report(unsigned why, const struct vtoe_address *a)
+{
+	struct vtoe_address none = { .family = VTOE_AF_UNSPEC };
+	unsigned at = waiting.count % VT_REPORTS;
+
+	if (!a)
+		a = &none;
+	if (vt.lane) {
+		vt_report_send(why, a);
+		return;
+	}
+	waiting.list[at].why = why;
+	waiting.list[at].to = *a;
+	waiting.count++;
+}
+
+void vt_reports_send(void)
+{
+	unsigned n = waiting.count;
+	unsigned i = n > VT_REPORTS ? n - VT_REPORTS : 0;
+
+	waiting.count = 0;
+	for (; i < n; i++)
+		vt_report_send(waiting.list[i % VT_REPORTS].why,
+			       &waiting.list[i % VT_REPORTS].to);
+}
+
+void vt_reports_forget(void)
+{
+	waiting.count = 0;
 }
 
 /* The socket is the kernel's from now on: forget all its descriptors. */
@@ -172,6 +213,11 @@ VT_EXPORT int socket(int family, int type, int protocol)
 	    kind != SOCK_STREAM ||
 	    (protocol != 0 && protocol != IPPROTO_TCP)) {
 		vt_explain_kernel(fd, VTOE_FALLBACK_NOT_TCP, NULL, NULL, 0);
+		if (family == AF_INET || family == AF_INET6) {
+			vt_lock();
+			vt_report(VTOE_FALLBACK_NOT_TCP, NULL);
+			vt_unlock();
+		}
 		return fd;
 	}
 	vt_lock();
