@@ -8,12 +8,12 @@
  * connections, the supervisor's questions, and the end. A guest's violation is
  * logged here, because nothing below logs.
  */
-#define _GNU_SOURCE
 #include "daemon/worker.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,7 +29,9 @@
 
 enum { WATCH_LISTENER = 0, WATCH_SUPERVISOR = 1 };
 enum { ACCEPT_TURN = 16, REQUESTS_MAX = 65536, INFLIGHT_MAX = 16384,
-       RING_ENTRIES_MAX = 16384, DRAIN_MS = 60000 };
+       RING_ENTRIES_MAX = 16384, DRAIN_MS = VTOE_DRAIN_SECONDS * 1000,
+       STREAMS_MAX = 1 << 20 };
+enum { GUEST_LINES = 5 }; /* of log that guests may cause in a second */
 
 struct worker {
 	struct worker_setup setup;
@@ -38,6 +40,8 @@ struct worker {
 	struct vtoe_stats *stats;
 	int listen_fd;
 	int stats_fd;
+	uint64_t log_second; /* the one in which log_lines are counted */
+	unsigned log_lines;
 	char name[48];
 };
 
@@ -96,6 +100,8 @@ static void worker_receive_setup(struct worker *w)
 		w->setup.max_lanes = PORT_MAX_LANES;
 	if (w->setup.allow_count > 16)
 		w->setup.allow_count = 16;
+	if (w->setup.max_streams >= STREAMS_MAX)
+		w->setup.max_streams = STREAMS_MAX - 1;
 }
 
 static void worker_map_stats(struct worker *w)
@@ -185,6 +191,28 @@ static void worker_confine(struct worker *w)
 
 /* -- connections --------------------------------------------------------- */
 
+/* What a guest can cause at will is logged a few times in a second only: the
+ * driver domain's disk is not the guest's to fill. */
+__attribute__((format(printf, 2, 3)))
+static void worker_log_guest(struct worker *w, const char *format, ...)
+{
+	uint64_t second = w->device.now / 1000;
+	char line[256];
+	va_list args;
+
+	if (second != w->log_second)
+		w->log_lines = 0;
+	w->log_second = second;
+	if (w->log_lines++ >= GUEST_LINES)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	vtoe_log(VTOE_LOG_WARNING, "%s: %s%s", w->setup.name, line,
+		 w->log_lines == GUEST_LINES ?
+		 " (more of this in the same second is not logged)" : "");
+}
+
 static bool worker_has_room(const struct worker *w)
 {
 	uint64_t n = w->device.conn_count + 1ull;
@@ -193,17 +221,17 @@ static bool worker_has_room(const struct worker *w)
 	       n * w->setup.peer_memory <= w->setup.total_memory;
 }
 
-/* Refused: it sees the end of file where the version should come. */
-static void worker_refuse(struct worker *w, const char *why)
+/* Refused: it reads the reason where the version should come. */
+static void worker_refuse(struct worker *w, int error, const char *why)
 {
 	int fd = accept4(w->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return;
+	local_peer_refuse(fd, error);
 	close(fd);
 	w->stats->refused_peers++;
-	vtoe_log(VTOE_LOG_WARNING, "%s: connection refused: %s",
-		 w->setup.name, why);
+	worker_log_guest(w, "connection refused: %s", why);
 }
 
 static int worker_accept(struct worker *w)
@@ -223,9 +251,9 @@ static int worker_accept(struct worker *w)
 		return rc;
 	if (rc) {
 		w->stats->refused_peers++;
-		vtoe_log(VTOE_LOG_WARNING, "%s: connection refused: %s",
-			 w->setup.name, rc == -EACCES ?
-			 "its user is not in allow_uid" : strerror(-rc));
+		worker_log_guest(w, "connection refused: %s", rc == -EACCES ?
+				 "its user is not in allow_uid" :
+				 strerror(-rc));
 		return 0;
 	}
 	rc = local_peer_greet(&link);
@@ -233,8 +261,8 @@ static int worker_accept(struct worker *w)
 		rc = conn_add(&w->device, &link);
 	if (rc) {
 		port_link_close(&link);
-		vtoe_log(VTOE_LOG_WARNING, "%s: handshake with process %u: %s",
-			 w->setup.name, link.pid, strerror(-rc));
+		worker_log_guest(w, "handshake with process %u: %s", link.pid,
+				 strerror(-rc));
 	}
 	return 0;
 }
@@ -249,8 +277,9 @@ static void worker_accept_all(struct worker *w)
 		if (poll(&p, 1, 0) <= 0)
 			break;
 		if (!worker_has_room(w))
-			worker_refuse(w, "the quota of peers or of memory is "
-					 "used up (peers, total_memory)");
+			worker_refuse(w, -EUSERS,
+				      "the quota of peers or of memory is used "
+				      "up (peers, total_memory)");
 		else if (worker_accept(w))
 			break;
 	}
@@ -329,9 +358,8 @@ static void worker_log_violation(struct worker *w)
 
 	if (!w->device.parked_conn)
 		return;
-	vtoe_log(VTOE_LOG_WARNING, "%s: peer %u is parked: %s", w->setup.name,
-		 w->device.parked_conn,
-		 v < sizeof(text) / sizeof(*text) ? text[v] : "?");
+	worker_log_guest(w, "peer %u is parked: %s", w->device.parked_conn,
+			 v < sizeof(text) / sizeof(*text) ? text[v] : "?");
 	w->device.parked_conn = 0;
 }
 

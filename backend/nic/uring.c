@@ -141,5 +141,8 @@ void uring_signal(struct uring *u, int event_fd)
 	struct io_uring_sqe *sqe = uring_sqe(u, NULL, 0);
 
 	io_uring_prep_write(sqe, event_fd, &one, sizeof(one), 0);
+	/* A counter that the guest has filled, or made blocking, loses its own
+	 * notification; it must not leave a request waiting in the kernel. */
+	sqe->rw_flags = RWF_NOWAIT;
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }

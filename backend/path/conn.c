@@ -14,7 +14,6 @@
  * lanes, regions and events that there can be; requests are only taken while
  * that list is empty.
  */
-#define _GNU_SOURCE
 #include "path/path.h"
 
 #include <errno.h>
@@ -24,7 +23,8 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-enum { CTL_CREDIT = 16, CTL_PENDING_MAX = 256, GREET_MS = 10000 };
+enum { CTL_CREDIT = 16, CTL_PENDING_MAX = 256,
+       GREET_MS = VTOE_HELLO_SECONDS * 1000 };
 
 struct ctl_event {
 	struct list node;
@@ -222,12 +222,38 @@ static bool ring_size_ok(uint32_t n, uint32_t max)
 	return n >= VTOE_RING_MIN && n <= max && !(n & (n - 1));
 }
 
+static bool rings_overlap(const uint8_t *a, uint32_t a_entries,
+			  const uint8_t *b, uint32_t b_entries)
+{
+	return a < b + VTOE_RING_BYTES(b_entries) &&
+	       b < a + VTOE_RING_BYTES(a_entries);
+}
+
+/* Does a lane that was not removed yet have a ring there? */
+static bool ring_in_use(const struct conn *c, const uint8_t *at,
+			uint32_t entries)
+{
+	uint32_t i;
+
+	for (i = 0; i < PORT_MAX_LANES; i++) {
+		const struct lane *l = &c->lanes[i];
+
+		if (l->open &&
+		    (rings_overlap(at, entries, (uint8_t *)l->sq.shared,
+				   l->sq.size) ||
+		     rings_overlap(at, entries, (uint8_t *)l->cq.shared,
+				   l->cq.size)))
+			return true;
+	}
+	return false;
+}
+
 static int ctl_lane_add(struct conn *c, const struct vtoe_ctl_request *q,
 			uint32_t *id)
 {
 	const uint32_t max = c->device->limits.ring_entries;
 	uint32_t sq_n = q->u.lane.sq_entries, cq_n = q->u.lane.cq_entries, i;
-	void *sq, *cq;
+	uint8_t *sq, *cq;
 
 	if (!ring_size_ok(sq_n, max) || !ring_size_ok(cq_n, max) ||
 	    !q->u.lane.vector || q->u.lane.vector >= c->link.vectors ||
@@ -242,6 +268,9 @@ static int ctl_lane_add(struct conn *c, const struct vtoe_ctl_request *q,
 			  VTOE_CACHE_LINE);
 	if (!sq || !cq)
 		return -ERANGE;
+	if (rings_overlap(sq, sq_n, cq, cq_n) || ring_in_use(c, sq, sq_n) ||
+	    ring_in_use(c, cq, cq_n))
+		return -EINVAL;
 	for (i = 0; i < c->device->limits.lanes && c->lanes[i].open; i++)
 		;
 	if (i == c->device->limits.lanes)
@@ -278,6 +307,8 @@ static int ctl_region_add(struct conn *c, const struct vtoe_ctl_request *q,
 	if (q->lane != VTOE_LANE_ANY &&
 	    (q->lane >= PORT_MAX_LANES || !c->lanes[q->lane].open))
 		return -ENOENT;
+	if (q->u.region.count > 1 && !(c->features & VTOE_F_REGION_LIST))
+		return -EOPNOTSUPP;
 	if (getrandom(&k, sizeof(k), 0) != sizeof(k) || !k)
 		return -EAGAIN;
 	rc = region_add(&c->regions, k, q->lane, q->u.region.offset,
@@ -334,12 +365,12 @@ static int ctl_region_del(struct conn *c, const struct vtoe_ctl_request *q)
 		if (!lane->open)
 			continue;
 		toe_generic_region_gone(lane, r);
-		/* what had not started is given back; the rest finishes */
+		/* what waits is stopped; what was achieved is reported */
 		list_for_each_safe(at, tmp, &lane->requests) {
 			struct request *q2 = list_entry(at, struct request,
 							lane_node);
 
-			if (q2->region == r && !q2->busy)
+			if (q2->region == r)
 				request_cancel(q2);
 		}
 	}
@@ -354,19 +385,16 @@ static void ctl_serve(struct conn *c, const struct vtoe_ctl_request *q)
 		.user_data = q->user_data,
 		.lane = q->lane,
 	};
+	bool malformed = !q->user_data || q->reserved0[0] ||
+			 q->reserved0[1] || q->reserved0[2];
 	uint64_t key = 0;
 
-	if (c->state == CONN_GREETED && q->op != VTOE_CTL_HELLO) {
+	if (c->state == CONN_GREETED &&
+	    (q->op != VTOE_CTL_HELLO || malformed)) {
 		conn_park(c, VTOE_VIOLATION_HELLO);
 		return;
 	}
-	if (!q->user_data || q->reserved0[0] || q->reserved0[1] ||
-	    q->reserved0[2]) {
-		done.result = -EINVAL;
-		conn_complete(c, &done);
-		return;
-	}
-	switch (q->op) {
+	switch (malformed ? 0 : q->op) {
 	case VTOE_CTL_HELLO:
 		done.result = ctl_hello(c, q);
 		break;
@@ -386,8 +414,11 @@ static void ctl_serve(struct conn *c, const struct vtoe_ctl_request *q)
 	default:
 		done.result = -EINVAL;
 	}
+	c->failures = done.result < 0 ? c->failures + 1 : 0;
 	if (done.result != TOE_ASYNC)
 		conn_complete(c, &done);
+	if (c->failures >= VTOE_CTL_FAILURES_MAX)
+		conn_park(c, VTOE_VIOLATION_FLOOD);
 }
 
 void conn_turn(struct conn *c)
@@ -445,6 +476,12 @@ void conn_park(struct conn *c, enum vtoe_violation why)
 	c->state = CONN_PARKED;
 	conn_set_status(c, VTOE_STATUS_PARKED);
 	ring_out_status(&c->ctl_out, VTOE_STATUS_PARKED, why);
+	list_del(&c->ready_node);
+	/* it may ring as it likes */
+	if (c->doorbell_armed)
+		io_uring_prep_poll_remove(
+			uring_sqe(&d->uring, NULL, TAG_IGNORE),
+			uring_tag(c, TAG_DOORBELL));
 	for (i = 0; i < c->link.vectors; i++)
 		if (c->link.vector_fd[i] >= 0)
 			uring_signal(&d->uring, c->link.vector_fd[i]);
@@ -457,6 +494,25 @@ void conn_park(struct conn *c, enum vtoe_violation why)
 	conn_finish_lanes(c, true);
 }
 
+/* A lane's own regions go with it: nobody else could name them, and the next
+ * lane may get its number. */
+static void conn_drop_regions(struct conn *c, uint32_t lane)
+{
+	struct vtoe_stats *stats = c->device->stats;
+	uint32_t i;
+
+	for (i = 0; i < c->regions.slot_count; i++) {
+		struct region *r = &c->regions.slots[i];
+
+		if (!r->key || r->lane != lane || r->holds)
+			continue;
+		stats->dereg++;
+		stats->regions--;
+		stats->region_bytes -= r->bytes;
+		region_release(&c->regions, r);
+	}
+}
+
 void conn_lane_gone(struct conn *c, struct lane *lane)
 {
 	struct vtoe_ctl_completion done = {
@@ -467,6 +523,7 @@ void conn_lane_gone(struct conn *c, struct lane *lane)
 
 	c->lane_count--;
 	c->device->stats->lanes--;
+	conn_drop_regions(c, lane->id);
 	if (lane->removing && c->state < CONN_PARKED) {
 		conn_complete(c, &done);
 		if (list_empty(&c->ready_node))

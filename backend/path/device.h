@@ -166,7 +166,7 @@ struct stream {
 };
 
 /* Generic buffers of a lane, lent to the kernel as a provided-buffer ring. */
-#define GENERIC_BUFFERS 1024u
+#define GENERIC_BUFFERS VTOE_GRQ_MAX
 enum generic_buffer_state {
 	GENERIC_FREE = 0, /* the slot names nothing */
 	GENERIC_LENT,	  /* the kernel may fill it; the region is held */
@@ -234,7 +234,9 @@ struct conn {
 	struct lane lanes[PORT_MAX_LANES];
 	uint32_t lane_count;
 	uint32_t stream_count;
+	uint32_t inflight; /* requests of all of its lanes */
 	uint32_t pending_events;
+	uint32_t failures; /* control requests in a row that failed */
 	uint8_t state; /* enum conn_state */
 	uint32_t violation;
 	bool doorbell_armed, hangup_armed;

@@ -38,6 +38,9 @@ static int toe_open(struct lane *lane, struct stream *unused,
 
 	(void)unused;
 	lane->last_stream = VTOE_STREAM_NONE;
+	if (sqe->u.address.family == VTOE_AF_INET6 &&
+	    !(lane->conn->features & VTOE_F_IPV6))
+		return -EAFNOSUPPORT;
 	fd = socket_open(sqe->u.address.family);
 	if (fd < 0)
 		return fd;
@@ -228,35 +231,37 @@ static int toe_report(struct lane *lane, struct stream *unused,
 /* Operations and the flag bits that they know. ANY_FLAGS: the function checks.
  */
 #define ANY_FLAGS 0xffffffffu
-#define RECV_FLAGS (VTOE_IO_NONBLOCK | VTOE_IO_WAITALL | VTOE_IO_PEEK)
+#define RECV_FLAGS \
+	(VTOE_IO_NONBLOCK | VTOE_IO_WAITALL | VTOE_IO_PEEK | VTOE_IO_OOB)
 #define SEND_FLAGS (VTOE_IO_NONBLOCK | VTOE_IO_PUSH | VTOE_IO_OOB)
 
 static const struct toe_operation {
 	toe_function *start;
 	uint32_t flags;
 	bool stream;
+	uint64_t feature; /* that the guest must have accepted, or 0 */
 } toe_operations[] = {
-	[VTOE_OP_NOP] = { toe_nop, 0, false },
-	[VTOE_OP_OPEN] = { toe_open, 0, false },
-	[VTOE_OP_BIND] = { toe_bind, 0, true },
-	[VTOE_OP_CONNECT] = { toe_connect, 0, true },
-	[VTOE_OP_LISTEN] = { toe_listen, 0, true },
+	[VTOE_OP_NOP] = { toe_nop, 0, false, 0 },
+	[VTOE_OP_OPEN] = { toe_open, 0, false, VTOE_F_TOE },
+	[VTOE_OP_BIND] = { toe_bind, 0, true, VTOE_F_TOE },
+	[VTOE_OP_CONNECT] = { toe_connect, 0, true, VTOE_F_TOE },
+	[VTOE_OP_LISTEN] = { toe_listen, 0, true, VTOE_F_TOE },
 	[VTOE_OP_ACCEPT] = { toe_accept, VTOE_IO_NONBLOCK | VTOE_IO_MULTI,
-			     true },
-	[VTOE_OP_SEND] = { toe_send, SEND_FLAGS, true },
-	[VTOE_OP_RECV] = { toe_recv, RECV_FLAGS, true },
-	[VTOE_OP_SHUTDOWN] = { toe_shutdown, 0, true },
-	[VTOE_OP_CLOSE] = { toe_close, VTOE_CLOSE_ABORT, true },
-	[VTOE_OP_SETOPT] = { toe_setopt, 0, true },
-	[VTOE_OP_GETOPT] = { toe_getopt, 0, true },
-	[VTOE_OP_GETNAME] = { toe_getname, 0, true },
-	[VTOE_OP_CANCEL] = { toe_cancel, 0, false },
-	[VTOE_OP_POLL] = { toe_poll, ANY_FLAGS, true },
-	[VTOE_OP_GRQ_ADD] = { toe_grq_add, ANY_FLAGS, false },
-	[VTOE_OP_GRQ_MODE] = { toe_grq_mode, 1, true },
-	[VTOE_OP_SHARE] = { toe_share, 0, true },
-	[VTOE_OP_ADOPT] = { toe_adopt, 0, false },
-	[VTOE_OP_REPORT] = { toe_report, ANY_FLAGS, false },
+			     true, VTOE_F_TOE },
+	[VTOE_OP_SEND] = { toe_send, SEND_FLAGS, true, VTOE_F_TOE },
+	[VTOE_OP_RECV] = { toe_recv, RECV_FLAGS, true, VTOE_F_TOE },
+	[VTOE_OP_SHUTDOWN] = { toe_shutdown, 0, true, VTOE_F_TOE },
+	[VTOE_OP_CLOSE] = { toe_close, VTOE_CLOSE_ABORT, true, VTOE_F_TOE },
+	[VTOE_OP_SETOPT] = { toe_setopt, 0, true, VTOE_F_TOE },
+	[VTOE_OP_GETOPT] = { toe_getopt, 0, true, VTOE_F_TOE },
+	[VTOE_OP_GETNAME] = { toe_getname, 0, true, VTOE_F_TOE },
+	[VTOE_OP_CANCEL] = { toe_cancel, 0, false, 0 },
+	[VTOE_OP_POLL] = { toe_poll, ANY_FLAGS, true, VTOE_F_TOE },
+	[VTOE_OP_GRQ_ADD] = { toe_grq_add, ANY_FLAGS, false, VTOE_F_GRQ },
+	[VTOE_OP_GRQ_MODE] = { toe_grq_mode, 1, true, VTOE_F_GRQ },
+	[VTOE_OP_SHARE] = { toe_share, 0, true, VTOE_F_SHARE },
+	[VTOE_OP_ADOPT] = { toe_adopt, 0, false, VTOE_F_SHARE },
+	[VTOE_OP_REPORT] = { toe_report, ANY_FLAGS, false, 0 },
 };
 
 static int toe_dispatch(struct lane *lane, const struct vtoe_sqe *sqe,
@@ -271,8 +276,11 @@ static int toe_dispatch(struct lane *lane, const struct vtoe_sqe *sqe,
 	if (sqe->op >= sizeof(toe_operations) / sizeof(*toe_operations))
 		return -EINVAL;
 	op = &toe_operations[sqe->op];
-	if (!op->start || sqe->reserved0 || sqe->reserved1 ||
-	    sqe->op_flags & ~op->flags)
+	if (!op->start || sqe->reserved0 || sqe->reserved1)
+		return -EINVAL;
+	if ((op->feature & lane->conn->features) != op->feature)
+		return -EOPNOTSUPP;
+	if (sqe->op_flags & ~op->flags)
 		return -EINVAL;
 	if (op->stream) {
 		rc = stream_find(lane, sqe->stream, &s);

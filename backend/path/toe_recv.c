@@ -126,8 +126,12 @@ int toe_recv(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 	int rc;
 
 	(void)cqe;
+	if (sqe->op_flags & VTOE_IO_OOB)
+		return -EOPNOTSUPP;
 	if (!sqe->length)
-		return -EINVAL;
+		return 0;
+	if (sqe->length > INT32_MAX) /* the result is signed */
+		return -ERANGE;
 	rc = request_memory(lane, sqe, sqe->length, VTOE_REGION_WRITE, &region,
 			    &at);
 	if (rc)

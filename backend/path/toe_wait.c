@@ -81,6 +81,8 @@ int toe_accept(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 	struct stream *got;
 	int fd, rc;
 
+	if (sqe->op_flags & VTOE_IO_NONBLOCK && sqe->op_flags & VTOE_IO_MULTI)
+		return -EINVAL;
 	if (lane->conn->stream_count >= s->device->limits.peer_streams)
 		return -EMFILE;
 	if (sqe->op_flags & VTOE_IO_NONBLOCK) {
@@ -108,15 +110,24 @@ int toe_accept(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 	return TOE_ASYNC;
 }
 
+static struct request *accept_first(struct stream *s)
+{
+	if (list_empty(&s->accepts))
+		return NULL;
+	return list_entry(s->accepts.next, struct request, node);
+}
+
 void toe_accept_done(struct stream *s, int32_t result)
 {
-	struct request *r = NULL;
+	struct request *r;
 
 	s->accept_busy = false;
-	/* The one that the kernel worked for is the oldest; if it went away
-	 * with its lane, the connection is the next one's. */
-	if (!list_empty(&s->accepts))
-		r = list_entry(s->accepts.next, struct request, node);
+	/* The one that the kernel worked for is the oldest; if its lane is
+	 * going away, the connection is the next one's. */
+	while ((r = accept_first(s)) && r->lane->finishing) {
+		r->cancelled = true;
+		request_finish(r, -ECANCELED, 0);
+	}
 	if (!r) {
 		if (result >= 0)
 			close(result);

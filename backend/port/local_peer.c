@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#define _GNU_SOURCE
 #include "port/local_peer.h"
 
 #include <endian.h>
@@ -128,37 +127,6 @@ static int local_make_events(struct port_link *link, uint32_t lanes)
 	return 0;
 }
 
-int local_peer_accept(struct port_link *link, int listen_fd, uint32_t id,
-		      const struct local_limits *limits,
-		      const struct vtoe_device_page *page)
-{
-	struct vtoe_device_page *shown;
-	int rc;
-
-	memset(link, 0, sizeof(*link));
-	memset(link->vector_fd, 0xff, sizeof(link->vector_fd));
-	link->ops = &local_ops;
-	link->memory_fd = link->doorbell_fd = -1;
-	link->id = id;
-	link->socket_fd = accept4(listen_fd, NULL, NULL,
-				  SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (link->socket_fd < 0)
-		return -errno;
-	rc = local_check_credentials(link, limits);
-	if (!rc)
-		rc = local_make_memory(link, limits->memory);
-	if (!rc)
-		rc = local_make_events(link, limits->lanes);
-	if (rc) {
-		local_close(link);
-		return rc;
-	}
-	shown = (struct vtoe_device_page *)link->base;
-	*shown = *page;
-	shown->memory_bytes = link->bytes;
-	return 0;
-}
-
 static int local_send(int socket_fd, int64_t value, int fd)
 {
 	char control[CMSG_SPACE(sizeof(int))] = { 0 };
@@ -181,6 +149,43 @@ static int local_send(int socket_fd, int64_t value, int fd)
 	if (n < 0)
 		return -errno;
 	return n == sizeof(wire) ? 0 : -EAGAIN;
+}
+
+int local_peer_accept(struct port_link *link, int listen_fd, uint32_t id,
+		      const struct local_limits *limits,
+		      const struct vtoe_device_page *page)
+{
+	struct vtoe_device_page *shown;
+	int rc;
+
+	memset(link, 0, sizeof(*link));
+	memset(link->vector_fd, 0xff, sizeof(link->vector_fd));
+	link->ops = &local_ops;
+	link->memory_fd = link->doorbell_fd = -1;
+	link->id = id;
+	link->socket_fd = accept4(listen_fd, NULL, NULL,
+				  SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (link->socket_fd < 0)
+		return -errno;
+	rc = local_check_credentials(link, limits);
+	if (!rc)
+		rc = local_make_memory(link, limits->memory);
+	if (!rc)
+		rc = local_make_events(link, limits->lanes);
+	if (rc) {
+		local_peer_refuse(link->socket_fd, rc);
+		local_close(link);
+		return rc;
+	}
+	shown = (struct vtoe_device_page *)link->base;
+	*shown = *page;
+	shown->memory_bytes = link->bytes;
+	return 0;
+}
+
+void local_peer_refuse(int socket_fd, int error)
+{
+	local_send(socket_fd, error, -1);
 }
 
 int local_peer_greet(struct port_link *link)

@@ -30,6 +30,8 @@ struct local_limits {
 int local_peer_accept(struct port_link *link, int listen_fd, uint32_t id,
 		      const struct local_limits *limits,
 		      const struct vtoe_device_page *page);
+/* Sends a negated errno in the version's place; the caller closes. */
+void local_peer_refuse(int socket_fd, int error);
 /* Sends the whole handshake without waiting; -errno: close the link. */
 int local_peer_greet(struct port_link *link);
 

@@ -42,12 +42,14 @@ static int region_read_ranges(struct port_link *link, uint64_t offset,
 			      struct vtoe_range *ranges, uint64_t *bytes)
 {
 	const void *list;
-	uint32_t i;
+	uint32_t i, j;
 
 	if (count == 1) {
 		ranges[0].offset = offset;
 		ranges[0].length = length;
 	} else {
+		if (offset & 15)
+			return -EINVAL;
 		list = port_link_at(link, offset, count * sizeof(*ranges), 16);
 		if (!list)
 			return -ERANGE;
@@ -61,6 +63,12 @@ static int region_read_ranges(struct port_link *link, uint64_t offset,
 			return -EINVAL;
 		if (!region_range_ok(link, &ranges[i]))
 			return -ERANGE;
+		for (j = 0; j < i; j++)
+			if (ranges[i].offset <
+				    ranges[j].offset + ranges[j].length &&
+			    ranges[j].offset <
+				    ranges[i].offset + ranges[i].length)
+				return -EINVAL;
 		/* cannot overflow: 256 ranges of at most link->bytes */
 		*bytes += ranges[i].length;
 	}

@@ -22,8 +22,8 @@
 
 /*
  * Features. The backend offers a set, the guest accepts a subset of it in its
- * HELLO (vtoe_control.h). A bit that the guest accepts and the backend did
- * not offer is refused with -EPROTO; a bit that is offered and unknown to the
+ * HELLO (vtoe_control.h). A guest that accepts a bit that the backend did not
+ * offer is parked (VTOE_VIOLATION_FEATURES); a bit that is offered and unknown to the
  * guest is not accepted by it, and so never used.
  */
 #define VTOE_F_TOE (1ull << 0)	    /* socket-level operations */

@@ -50,7 +50,8 @@ enum vtoe_op {
 			       * hold; the last one closes, after the sends
 			       * already submitted (ABORT: at once, with RST).
 			       * Pending requests of this lane on the stream
-			       * complete with -ECANCELED first */
+			       * are asked to stop; each has its completion,
+			       * before or after this one */
 	VTOE_OP_SETOPT = 10,  /* option.level, .name (Linux numbers), .length,
 			       * .value */
 	VTOE_OP_GETOPT = 11,  /* option.level, .name, .length (wanted; up to 24
@@ -96,9 +97,9 @@ enum vtoe_op {
 
 #define VTOE_TOKEN_SECONDS 10u
 /* How long submitted sends may go on when their application has ended. */
-#define VTOE_DRAIN_SECONDS 5u
+#define VTOE_DRAIN_SECONDS 60u
 /* Generic buffers in the pool of one lane. */
-#define VTOE_GRQ_MAX 4096u
+#define VTOE_GRQ_MAX 1024u
 
 /* op_flags of OPEN; the family is address.family */
 #define VTOE_OPEN_DEFAULT 0u

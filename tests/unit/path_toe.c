@@ -130,7 +130,7 @@ static void join(struct guest *g)
 	vtoe_ring_init(&g->ctl_c, g->memory + VTOE_CTL_COMPLETION_OFFSET,
 		       VTOE_CTL_ENTRIES);
 	q.u.hello.version = VTOE_VERSION_1;
-	q.u.hello.features = VTOE_F_TOE | VTOE_F_GRQ;
+	q.u.hello.features = PATH_FEATURES;
 	assert_int_equal(ctl(g, q).result, 0);
 	memset(&q, 0, sizeof(q));
 	q.op = VTOE_CTL_LANE_ADD;
@@ -368,7 +368,11 @@ static void test_entry_errors(void **state)
 		    .offset = UINT64_MAX, .length = UINT32_MAX }, -ERANGE },
 		{ { .op = VTOE_OP_SEND, .stream = id, .key = g.key,
 		    .length = UINT32_MAX }, -ERANGE },
-		{ { .op = VTOE_OP_RECV, .stream = id, .key = g.key }, -EINVAL },
+		{ { .op = VTOE_OP_RECV, .stream = id, .key = g.key }, 0 },
+		{ { .op = VTOE_OP_RECV, .stream = id, .key = g.key,
+		    .length = 1u << 31 }, -ERANGE },
+		{ { .op = VTOE_OP_ACCEPT, .stream = id,
+		    .op_flags = VTOE_IO_NONBLOCK | VTOE_IO_MULTI }, -EINVAL },
 		{ { .op = VTOE_OP_RECV, .stream = id, .key = g.key,
 		    .length = 1, .op_flags = 1u << 31 }, -EINVAL },
 		{ { .op = VTOE_OP_SEND, .stream = id, .key = g.key,
@@ -579,9 +583,9 @@ static void test_region_in_flight(void **state)
 	struct vtoe_sqe *e;
 	struct vtoe_cqe c;
 	struct guest g;
+	int peer, n, seen = 0;
 	uint64_t key;
 	uint32_t id;
-	int peer;
 
 	(void)state;
 	start();
@@ -601,18 +605,27 @@ static void test_region_in_flight(void **state)
 	vtoe_ring_submit(&g.ctl_q);
 	conn_kick(g.conn);
 	turn();
-	/* the one that had not started is given back, the other holds on */
-	c = wait_cqe(&g);
-	assert_int_equal(c.user_data, 2);
-	assert_int_equal(c.result, -ECANCELED);
-	assert_null(vtoe_ring_peek(&g.ctl_c));
-	send_peer(peer, (const uint8_t *)"late", 4);
-	c = wait_cqe(&g);
-	assert_int_equal(c.user_data, 1);
-	assert_int_equal(c.result, 4);
+	/* both are stopped, and only then is the memory the guest's again */
+	for (n = 1; n <= 2; n++) {
+		c = wait_cqe(&g);
+		assert_int_equal(c.result, -ECANCELED);
+		seen += (int)c.user_data;
+	}
+	assert_int_equal(seen, 3);
 	done = ctl_wait(&g);
 	assert_int_equal(done.user_data, 44);
 	assert_int_equal(done.result, 0);
+	/* the canary: bytes that come now are not written there */
+	memset(g.memory + ARENA, 0x5a, 8192);
+	send_peer(peer, (const uint8_t *)"late", 4);
+	assert_false(try_wait(&g, &c, 50));
+	for (n = 0; n < 8192; n++)
+		assert_int_equal(g.memory[ARENA + n], 0x5a);
+	e = entry(&g, VTOE_OP_RECV, id, 9);
+	e->offset = 1 << 20;
+	e->length = 100;
+	submit(&g);
+	assert_int_equal(wait_cqe(&g).result, 4);
 	/* generic buffers go with their region at once */
 	key = region(&g, ARENA, 8192, VTOE_REGION_WRITE);
 	e = entry(&g, VTOE_OP_GRQ_ADD, 0, 3);

@@ -97,7 +97,7 @@ static void test_bad_add(void **state)
 		{ FIRST, VTOE_PAGE, 1, 4, -EINVAL },
 		{ BYTES - 16, 0, 2, RW, -ERANGE },	/* list over the end */
 		{ 64, 0, 2, RW, -ERANGE },		/* list outside */
-		{ FIRST + 8, 0, 2, RW, -ERANGE },	/* list misaligned */
+		{ FIRST + 8, 0, 2, RW, -EINVAL },	/* list misaligned */
 	};
 	size_t i;
 
