@@ -244,7 +244,9 @@ struct request *request_new(struct lane *lane, struct stream *s,
 	struct device *d = lane->conn->device;
 	struct request *r;
 
-	if (lane->inflight >= d->limits.inflight)
+	/* nor may one connection take what all others need */
+	if (lane->inflight >= d->limits.inflight ||
+	    lane->conn->inflight >= d->limits.requests / 2)
 		return NULL;
 	r = pool_get(&d->requests);
 	if (!r)
@@ -252,6 +254,7 @@ struct request *request_new(struct lane *lane, struct stream *s,
 	list_init(&r->node);
 	list_add_tail(&lane->requests, &r->lane_node);
 	lane->inflight++;
+	lane->conn->inflight++;
 	r->lane = lane;
 	r->stream = s;
 	r->sqe = *sqe;
@@ -271,9 +274,12 @@ void request_finish_cqe(struct request *r, struct vtoe_cqe *cqe)
 	if (r->finished)
 		return;
 	r->finished = true;
+	if (r->cancelled && cqe->result < 0)
+		cqe->result = -ECANCELED; /* whatever the kernel called it */
 	list_del(&r->node);
 	list_del(&r->lane_node);
 	lane->inflight--;
+	lane->conn->inflight--;
 	if (r->region)
 		region_put(lane->conn, r->region);
 	r->region = NULL;
@@ -351,7 +357,9 @@ int request_memory(struct lane *lane, const struct vtoe_sqe *sqe,
 		stats->bad_key++;
 		return rc;
 	}
-	rc = region_span(r, sqe->offset, length, &span);
+	rc = -ERANGE; /* a result is signed */
+	if (length <= INT32_MAX)
+		rc = region_span(r, sqe->offset, length, &span);
 	if (rc) {
 		stats->bad_range++;
 		return rc;

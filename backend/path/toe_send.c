@@ -93,7 +93,7 @@ static void send_batch_fill(struct send_batch *b)
 			continue;
 		if (r->sqe.op != VTOE_OP_SEND ||
 		    r->sqe.op_flags & VTOE_IO_NONBLOCK ||
-		    b->bytes + r->sqe.length > SEND_TURN_BYTES)
+		    (uint64_t)b->bytes + r->sqe.length > SEND_TURN_BYTES)
 			return;
 		send_batch_add(b, r);
 	}
@@ -165,6 +165,8 @@ int toe_send(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 		return -EOPNOTSUPP;
 	if (!sqe->length)
 		return 0;
+	if (sqe->length > INT32_MAX) /* the result is signed */
+		return -ERANGE;
 	rc = request_memory(lane, sqe, sqe->length, VTOE_REGION_READ, &region,
 			    &at);
 	if (rc)
