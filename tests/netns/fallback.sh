@@ -40,7 +40,7 @@ udp[0].bind(("127.0.0.1", 0))
 udp[1].sendto(b"datagram", udp[0].getsockname())
 assert udp[0].recv(100) == b"datagram"
 exchange(*socket.socketpair())
-exchange(*accepted(socket.AF_UNIX, run + "/unix"))
+exchange(*accepted(socket.AF_UNIX, f"{run}/unix{os.getpid()}"))
 exchange(*accepted(socket.AF_INET, ("127.0.0.1", 0)))
 exchange(*accepted(socket.AF_INET6, ("::1", 0)))
 tcp = socket.create_connection((peer, 7000))
