@@ -32,10 +32,10 @@ counters() {
 	done
 }
 
-# What was started, or asked, settles first.
+# What was started, or asked, settles first: a second's timer may be set.
 settled() {
 	before=$(switches_of "$@")
-	sleep 0.5
+	sleep 1.5
 	[ "$before" = "$(switches_of "$@")" ]
 }
 wait_for 10 settled "$@" || fail "does not come to rest within 10 s"
