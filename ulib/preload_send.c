@@ -141,6 +141,7 @@ ssize_t vt_send(struct vsock *s, int fd, struct vt_io *io)
 	rc = vt_send_connected(s, wait, deadline);
 	if (rc)
 		return rc;
+	vt_want_data(s); /* a reset is to be known */
 	vt_reap();
 	rc = 0;
 	do {

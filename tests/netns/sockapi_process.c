@@ -628,7 +628,9 @@ static void signal_write(void)
 	signal_soon(150, 0);
 	while ((n = write(fd, c, sizeof(c))) == sizeof(c))
 		;
-	note(" %s", n < 0 ? strerrorname_np(errno) : "partial");
+	/* either all or nothing of the last piece, or a part of it */
+	note(" %s", n < 0 && errno != EINTR ? strerrorname_np(errno) :
+					      "interrupted");
 	signals_off();
 }
 
