@@ -456,7 +456,7 @@ ssize_t vt_recv(struct vsock *s, int fd, struct vt_io *io)
 		int err = s->err;
 
 		s->err = 0;
-		return err ? -err : -ENOTCONN;
+		return err ? -err : s->failed ? 0 : -ENOTCONN;
 	}
 	if (!io->bytes && (io->plain || s->shared))
 		return 0;

@@ -172,6 +172,7 @@ static struct vt_req *vt_open_begin(struct vsock *s)
 	struct vt_req *r = vt_req_get(s, NULL);
 	struct vtoe_sqe *q = vt_sqe(r, VTOE_OP_OPEN, VTOE_STREAM_NONE);
 
+	s->dead = s->reset = s->failed = false;
 	q->u.address.family = s->family == AF_INET ? VTOE_AF_INET :
 						     VTOE_AF_INET6;
 	vt_replay(s, VTOE_STREAM_LAST);
@@ -185,7 +186,6 @@ static int vt_open_finish(struct vsock *s, struct vt_req *r)
 
 	if (rc >= 0) {
 		s->stream = c.stream;
-		s->dead = s->reset = s->failed = false;
 		vt.offloaded++;
 	}
 	return rc < 0 ? rc : 0;

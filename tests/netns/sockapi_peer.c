@@ -9,7 +9,7 @@
  *
  *   reset               forget scripts that nobody ran, and results
  *   next SCRIPT         what to do with the next connection that comes
- *   dial 4|6 PORT SCRIPT  connect to the guest and do it
+ *   dial 4|6 PORT SCRIPT  connect to the guest, answer, and do it
  *   result              wait for the oldest script's end -> what was seen
  *
  * A script is words: sN send N bytes; rN read N bytes; e read until the end;
@@ -35,7 +35,7 @@
 struct job {
 	struct job *next;
 	int fd; /* -1: not connected yet */
-	bool dials, done, dropped;
+	bool dials, connected, done;
 	struct sockaddr_in6 to;
 	char script[200];
 	char seen[200];
@@ -166,6 +166,10 @@ static void *run(void *arg)
 				 strerrorname_np(errno));
 			goto done;
 		}
+		pthread_mutex_lock(&lock);
+		j->connected = true;
+		pthread_cond_broadcast(&changed);
+		pthread_mutex_unlock(&lock);
 	}
 	setsockopt(j->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(j->fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
@@ -303,6 +307,8 @@ static void command(char *line, FILE *to, char **argv)
 			 argv[rest[1] == '6' ? 4 : 3]);
 		inet_pton(AF_INET6, text, &j->to.sin6_addr);
 		go(j);
+		while (!j->connected && !j->done)
+			pthread_cond_wait(&changed, &lock);
 		fprintf(to, "ok\n");
 	} else if (!strcmp(line, "result")) {
 		result(to);
