@@ -591,6 +591,40 @@ static void test_arena_full(void **state)
 	munmap(mine, 16 * PAGE);
 }
 
+/* A registration that fails half-way leaves no page shared: memory that is
+ * mapped anew there later is not taken for the old one. */
+static void test_failure_undone(void **state)
+{
+	struct fake_params fp = { .features = VTOE_F_TOE };
+	struct fixture *f = start(&fp, NULL);
+	char *mine = pages(16), *from = vtoe_alloc(f->ctx, 16 * PAGE);
+	void *all[4096];
+	size_t n = 0;
+
+	(void)state;
+	fill(mine, 16 * PAGE, 3);
+	while ((all[n] = vtoe_alloc(f->ctx, PAGE)))
+		n++;
+	/* three single pages, no more */
+	vtoe_free(f->ctx, all[10]);
+	vtoe_free(f->ctx, all[20]);
+	vtoe_free(f->ctx, all[30]);
+	assert_int_equal(vtoe_register(f->ctx, mine, 16 * PAGE, BOTH),
+			 -ENOMEM);
+	/* the backend takes no lists: fails after the pages are shared */
+	assert_int_equal(vtoe_register(f->ctx, mine, 2 * PAGE, BOTH), -ENOMEM);
+	check(mine, 16 * PAGE, 3);
+	assert_ptr_equal(mmap(mine, 16 * PAGE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 mine);
+	assert_int_equal(vtoe_register(f->ctx, mine, PAGE, BOTH), 0);
+	fill(from, PAGE, 9);
+	echo(f, 1, from, mine, PAGE);
+	check(mine, PAGE, 9);
+	stop(f);
+	munmap(mine, 16 * PAGE);
+}
+
 /* Random registering, unregistering, remapping and receiving, with content
  * checked (H5's random operations, as far as one process can). */
 static void test_random(void **state)
@@ -701,6 +735,7 @@ int main(void)
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_remapped),
 		cmocka_unit_test(test_arena_full),
+		cmocka_unit_test(test_failure_undone),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_forget_in_child),
 	};
