@@ -55,6 +55,7 @@ struct guest_host {
  */
 struct guest_query {
 	struct list link;
+	uint32_t answers; /* so far */
 	void (*answer)(struct guest_query *query,
 		       const struct worker_header *packet);
 	void (*done)(struct guest_query *query, const char *error);
