@@ -105,6 +105,16 @@ static uint32_t pair(struct fixture *f, int *kernel)
 	return stream;
 }
 
+/* An entry; completions can be seen before their entries are given back. */
+static struct vtoe_sqe *entry(struct vtoe_lane *lane)
+{
+	struct vtoe_sqe *sqe;
+
+	while (!(sqe = vtoe_get_sqe(lane)))
+		assert_int_equal(vtoe_wait_sqe(lane, 5000), 0);
+	return sqe;
+}
+
 static void write_all(int fd, const char *from, size_t bytes)
 {
 	while (bytes) {
@@ -226,8 +236,7 @@ static void test_100000_receives(void **state)
 			write_all(kernel, block, sizeof(block));
 		assert_int_equal(vtoe_register(f->ctx, mine, PAGE, VTOE_WRITE),
 				 0);
-		sqe = vtoe_get_sqe(f->lane);
-		assert_non_null(sqe);
+		sqe = entry(f->lane);
 		vtoe_sqe_set(sqe, VTOE_OP_RECV, stream, (uint64_t)i);
 		sqe->op_flags = VTOE_IO_WAITALL;
 		assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, mine, 64), 0);
@@ -512,11 +521,11 @@ static void test_generic(void **state)
 	for (i = 0; i < sizeof(block); i++)
 		block[i] = byte_at(i);
 	stream = pair(f, &kernel);
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f->lane);
 	vtoe_sqe_set(sqe, VTOE_OP_GRQ_ADD, 0, 1);
 	assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, pool, 4 * PAGE), 0);
 	sqe->op_flags = 4;
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f->lane);
 	vtoe_sqe_set(sqe, VTOE_OP_GRQ_MODE, stream, 2);
 	sqe->op_flags = 1;
 	assert_int_equal(vtoe_wait_cqe(f->lane, &cqe, 5000), 0);
@@ -541,7 +550,7 @@ static void test_generic(void **state)
 			assert_memory_equal(at, block + received, cqe->length);
 			received += cqe->length;
 			/* and back it goes */
-			sqe = vtoe_get_sqe(f->lane);
+			sqe = entry(f->lane);
 			vtoe_sqe_set(sqe, VTOE_OP_GRQ_ADD, 0, 1);
 			at -= (at - pool) % PAGE;
 			assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, at,
@@ -572,10 +581,10 @@ static void test_unregister_under_way(void **state)
 	(void)state;
 	stream = pair(f, &kernel);
 	assert_int_equal(vtoe_register(f->ctx, mine, PAGE, VTOE_WRITE), 0);
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f->lane);
 	vtoe_sqe_set(sqe, VTOE_OP_RECV, stream, 5);
 	assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, mine, PAGE), 0);
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f->lane);
 	vtoe_sqe_set(sqe, VTOE_OP_NOP, 0, 6);
 	assert_int_equal(vtoe_wait_cqe(f->lane, &cqe, 5000), 0);
 	assert_int_equal(cqe->user_data, 6);
@@ -670,7 +679,7 @@ static void test_share(void **state)
 
 	(void)state;
 	stream = pair(f, &kernel);
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f->lane);
 	vtoe_sqe_set(sqe, VTOE_OP_SHARE, stream, 1);
 	assert_int_equal(vtoe_wait_cqe(f->lane, &cqe, 5000), 0);
 	assert_int_equal(cqe->result, 0);
@@ -678,7 +687,7 @@ static void test_share(void **state)
 	vtoe_cqe_seen(f->lane);
 	assert_int_equal(vtoe_open(&ctx, &vp), 0);
 	assert_int_equal(vtoe_lane_open(ctx, &lane, 0, 0, 0), 0);
-	sqe = vtoe_get_sqe(lane);
+	sqe = entry(lane);
 	vtoe_sqe_set(sqe, VTOE_OP_ADOPT, 0, 2);
 	memcpy(sqe->u.token, token, sizeof(token));
 	assert_int_equal(vtoe_wait_cqe(lane, &cqe, 5000), 0);
@@ -715,7 +724,7 @@ static void test_death(void **state)
 	stream = pair(f, &kernel);
 	assert_int_equal(vtoe_register(f->ctx, mine, 4 * PAGE, VTOE_WRITE), 0);
 	for (i = 0; i < 30; i++) {
-		sqe = vtoe_get_sqe(f->lane);
+		sqe = entry(f->lane);
 		vtoe_sqe_set(sqe, VTOE_OP_RECV, stream, i);
 		assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, mine, PAGE), 0);
 	}
