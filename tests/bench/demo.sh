@@ -24,12 +24,12 @@ top_builddir=${1:-${top_builddir:-$PWD}}
 . "$top_srcdir/tests/lib/net.sh"
 
 ROUNDS=${DEMO_ROUNDS:-3}
-FILE_MB=100     # of the file that is transferred
-REPEAT=10       # times, in one timed turn
+FILE_MB=${DEMO_FILE_MB:-100} # of the file that is transferred
+REPEAT=10 # times, in one timed turn
 BENCH=$top_builddir/tests/bench/vtoe-bench
 BENCH_PORT=5210
 GB=$(awk "BEGIN { print $FILE_MB * 1048576 * $REPEAT / 1e9 }")
-REQUESTS=100000 # of redis, in one timed turn
+REQUESTS=${DEMO_REQUESTS:-100000} # of redis, in one timed turn
 PEER_WEB=8000
 PEER_REDIS=6381
 wrong=0
