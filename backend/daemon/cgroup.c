@@ -77,13 +77,14 @@ static int cgroup_write(const char *path, const char *text)
 	return error;
 }
 
-/* Under systemd: our own group is ours to divide. */
+/* As a service of systemd's: our own group is ours to divide. (Programs that a
+ * service starts inherit its INVOCATION_ID, but not its parent.) */
 static int cgroup_init_delegated(struct cgroup_root *root, const char *mount)
 {
 	char own[96], path[224];
 	int length;
 
-	if (!getenv("INVOCATION_ID") || cgroup_find_own(own, sizeof(own)) ||
+	if (!getenv("INVOCATION_ID") || getppid() != 1 || cgroup_find_own(own, sizeof(own)) ||
 	    !strcmp(own, "/"))
 		return -1;
 	length = snprintf(path, sizeof(path), "%s%s/supervisor", mount, own);

@@ -73,9 +73,9 @@ for mount in $(awk '$3 == "cgroup2" { print $2 }' /proc/self/mounts); do
 	[ -w "$mount/cgroup.procs" ] || continue
 	grep -q "^0::.*/vtoe/$GUEST\$" "/proc/$(worker_pid)/cgroup" ||
 		fail "the worker is not in the group vtoe/$GUEST"
+	[ "$(ctl stats --json | grep -c '"cpu_seconds":0.000')" = 0 ] ||
+		fail "the group's CPU time is not counted"
 done
-[ "$(ctl stats "$GUEST" --json | grep -c '"cpu_seconds":0.000')" = 0 ] ||
-	fail "the worker's CPU time is not counted"
 logged "end quickly: the next one starts in 100 ms" &&
 	logged "end quickly: the next one starts in 200 ms" ||
 	fail "no growing pause between workers that end quickly"
