@@ -84,8 +84,8 @@ static int cgroup_init_delegated(struct cgroup_root *root, const char *mount)
 	char own[96], path[224];
 	int length;
 
-	if (!getenv("INVOCATION_ID") || getppid() != 1 || cgroup_find_own(own, sizeof(own)) ||
-	    !strcmp(own, "/"))
+	if (!getenv("INVOCATION_ID") || getppid() != 1 ||
+	    cgroup_find_own(own, sizeof(own)) || !strcmp(own, "/"))
 		return -1;
 	length = snprintf(path, sizeof(path), "%s%s/supervisor", mount, own);
 	if (length >= (int)sizeof(path) ||

@@ -258,9 +258,10 @@ static void supervisor_reload(struct supervisor *s)
 	s->config.guests = config.guests;
 	s->config.guest_count = config.guest_count;
 	vtoe_log(VTOE_LOG_INFO, "%s: read again", s->config_path);
-	s->reloading = true;
 	supervisor_compare_guests(s);
-	if (s->reloading && !supervisor_has(s, GUEST_LEAVING))
+	/* From here on the last one to go brings the new ones. */
+	s->reloading = true;
+	if (!supervisor_has(s, GUEST_LEAVING))
 		supervisor_attach_configured(s);
 }
 
