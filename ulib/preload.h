@@ -12,7 +12,9 @@
  *   preload_real.c     the C library's own functions
  *   preload_init.c     start, environment, what is said to the user
  *   preload_table.c    descriptors, and protecting our own ones
- *   preload_lane.c     backend, requests, completions, waiting
+ *   preload_lane.c     backend, requests, completions
+ *   preload_wait.c     sleeping, waking
+ *   preload_signal.c   the program's signal handlers
  *   preload_pool.c     memory of the arena: send chunks, generic buffers
  *   preload_socket.c   socket, bind, connect, listen, accept and their likes
  *   preload_close.c    close, shutdown, linger
@@ -239,8 +241,13 @@ int64_t vt_deadline(int64_t timeout);
 int vt_sleep(const void *on, int64_t deadline, struct pollfd *extra,
 	     unsigned count, const sigset_t *mask);
 void vt_wake(const void *on);
-bool vt_restart(bool timed);
 void vt_wait_child(void);
+
+/* preload_signal.c */
+void vt_signals_hold(void);
+void vt_signals_release(void);
+void vt_signals_reset(void);
+bool vt_restart(bool timed);
 
 /* preload_pool.c */
 struct vt_chunk {

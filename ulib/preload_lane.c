@@ -29,6 +29,7 @@ struct vt vt = { .lock = PTHREAD_MUTEX_INITIALIZER,
 
 void vt_lock(void)
 {
+	vt_signals_hold();
 	pthread_mutex_lock(&vt.lock);
 }
 
@@ -44,6 +45,7 @@ void vt_unlock(void)
 			w->woken = true;
 	}
 	pthread_mutex_unlock(&vt.lock);
+	vt_signals_release();
 }
 
 /* -- the backend -------------------------------------------------------------- */

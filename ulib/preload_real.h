@@ -71,6 +71,9 @@
 	X(int, epoll_wait, (int, struct epoll_event *, int, int))             \
 	X(int, epoll_pwait, (int, struct epoll_event *, int, int,             \
 			     const sigset_t *))                               \
+	X(int, sigaction, (int, const struct sigaction *,                     \
+			   struct sigaction *))                               \
+	X(sighandler_t, signal, (int, sighandler_t))                          \
 	X(int, execve, (const char *, char *const[], char *const[]))          \
 	X(int, execvpe, (const char *, char *const[], char *const[]))         \
 	X(int, fexecve, (int, char *const[], char *const[]))                  \

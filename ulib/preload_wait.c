@@ -208,7 +208,9 @@ int vt_sleep(const void *on, int64_t deadline, struct pollfd *extra,
 		w->next->prev = w;
 	vt.waiters = w;
 	vt.sleeps++;
+	vt_signals_reset();
 	pthread_mutex_unlock(&vt.lock);
+	vt_signals_release();
 	rc = vt_ppoll(w, fds, n + count, deadline, mask);
 	vt_lock();
 	died = rc > 0 && n == 3 && vt.leader == w &&
@@ -228,34 +230,4 @@ int vt_sleep(const void *on, int64_t deadline, struct pollfd *extra,
 	if (died)
 		vt_backend_died();
 	return rc == 0 ? -ETIME : rc < 0 ? rc : 0;
-}
-
-/* Those come from one's own doing, not while one sleeps. */
-static bool vt_is_fault(int sig)
-{
-	return sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE ||
-	       sig == SIGILL || sig == SIGTRAP || sig == SIGSYS;
-}
-
-/*
- * May a call that a signal interrupted go on? The kernel restarts it when the
- * handler has SA_RESTART and the socket no time-out; which handler ran cannot
- * be known, so all of them must have it.
- */
-bool vt_restart(bool timed)
-{
-	struct sigaction action;
-	int sig;
-
-	if (timed)
-		return false;
-	for (sig = 1; sig < NSIG; sig++) {
-		if (vt_is_fault(sig) || sigaction(sig, NULL, &action))
-			continue;
-		if (action.sa_handler != SIG_DFL &&
-		    action.sa_handler != SIG_IGN &&
-		    !(action.sa_flags & SA_RESTART))
-			return false;
-	}
-	return true;
 }
