@@ -2,12 +2,25 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Clients of the control socket that send garbage, half a line, a line without
 # an end, or do not read their answers, or are many: each is refused or dropped
-# by itself, and vtoectl is answered meanwhile.
+# by itself, and vtoectl is answered meanwhile. Only root and the members of
+# control_group may connect.
 . "$(dirname "$0")/../lib/net.sh"
 net_begin 60 "$0" "$@"
 need python3 python3
+need setpriv util-linux
 only_vtoe
+# shellcheck disable=SC2034 # for net_up
+NET_VTOED_KEYS="control_group = daemon"
 net_up
+
+mkdir "$RUN/bin" && cp "$VTOECTL" "$RUN/bin/" || error "cannot copy vtoectl"
+chmod -R a+rX "$RUN/bin"
+ctl_as() {
+	setpriv --reuid nobody --regid "$1" --clear-groups \
+		"$RUN/bin/vtoectl" -r "$RUN/vtoed" list >"$RUN/as.log" 2>&1
+}
+ctl_as daemon || fail "a member of control_group is refused"
+ctl_as nogroup && fail "anybody may use the control socket"
 
 cat >"$RUN/clients.py" <<'END'
 import json, socket, sys, time

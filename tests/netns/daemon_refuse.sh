@@ -138,5 +138,28 @@ configure "[guest $A]" "uplink = bridge:br0" "address = 10.77.0.8/24" \
 	"[guest t$$d]" "uplink = bridge:nobridge"
 refused "second guest of two" "$RUN/bad.conf:7: guest t$$d: " vtoed
 
+# -- command lines that are no request ---------------------------------------
+# wrong COMMAND...: exits with 2, and says something.
+wrong() {
+	status=0
+	"$@" >"$RUN/out.log" 2>"$RUN/err.log" || status=$?
+	[ "$status" = 2 ] || fail "$*: exit $status, not 2"
+	[ -s "$RUN/err.log" ] || fail "$*: no word of what is wrong"
+	count=$((count + 1))
+}
+
+wrong "$VTOED" --colour
+wrong "$VTOED" guest
+wrong "$VTOECTL"
+wrong ctl fly
+wrong ctl --colour list
+wrong ctl list "$GUEST"
+wrong ctl attach
+wrong ctl attach "$A" uplink
+wrong ctl detach
+wrong ctl link "$GUEST"
+wrong ctl log-level
+wrong ctl stats --watch 0
+
 [ "$(ctl list | wc -l)" = 2 ] || fail "the first guest is gone"
 pass "$count kinds of bad input"
