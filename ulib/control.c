@@ -66,27 +66,6 @@ static int control_collect(struct vtoe *ctx)
 	return 0;
 }
 
-static int control_send(struct vtoe *ctx, struct vtoe_ctl_request *request,
-			struct control_call *call)
-{
-	struct control *c = &ctx->control;
-	void *entry = vtoe_ring_reserve(&c->requests);
-
-	/* never more than one for each thread: full means a dead backend, or
-	 * sixty-four threads at once */
-	if (!entry)
-		return -EBUSY;
-	call->user_data = ++c->last_user_data;
-	call->done = false;
-	call->next = c->calls;
-	c->calls = call;
-	request->user_data = call->user_data;
-	memcpy(entry, request, sizeof(*request));
-	if (vtoe_ring_submit(&c->requests))
-		event_signal(ctx->doorbell);
-	return 0;
-}
-
 static void control_forget(struct control *c, const struct control_call *call)
 {
 	struct control_call **link;
@@ -119,49 +98,67 @@ static int control_sleep(struct vtoe *ctx, uint64_t deadline)
 	return rc == -EINTR ? 0 : rc;
 }
 
+/* Puts a request into the ring; waits for room, of which there is some, but
+ * for more than sixty threads at once or a slow backend. */
+static int control_send(struct vtoe *ctx, struct vtoe_ctl_request *request,
+			struct control_call *call, uint64_t deadline)
+{
+	struct control *c = &ctx->control;
+	void *entry;
+	int rc;
+
+	while (!(entry = vtoe_ring_reserve(&c->requests))) {
+		rc = control_collect(ctx);
+		if (!rc && !vtoe_ring_arm_space(&c->requests, 1))
+			rc = control_sleep(ctx, deadline);
+		if (!rc)
+			rc = context_dead(ctx);
+		if (rc)
+			return rc;
+	}
+	call->user_data = ++c->last_user_data;
+	call->done = false;
+	call->next = c->calls;
+	c->calls = call;
+	request->user_data = call->user_data;
+	memcpy(entry, request, sizeof(*request));
+	if (vtoe_ring_submit(&c->requests))
+		event_signal(ctx->doorbell);
+	return 0;
+}
+
 int control_request(struct vtoe *ctx, struct vtoe_ctl_request *request,
 		    struct vtoe_ctl_completion *completion, int timeout_ms)
 {
 	uint64_t deadline = deadline_after(timeout_ms);
 	struct control *c = &ctx->control;
-	struct control_call call;
+	struct control_call call = { .done = false };
 	int rc;
 
 	pthread_mutex_lock(&c->lock);
 	rc = context_dead(ctx);
 	if (!rc)
-		rc = control_send(ctx, request, &call);
-	if (rc)
-		goto out;
-	for (;;) {
+		rc = control_send(ctx, request, &call, deadline);
+	while (!rc) {
 		rc = control_collect(ctx);
-		if (rc) {
-			context_fail(ctx, rc);
-			break;
-		}
-		if (call.done)
+		if (rc || call.done)
 			break;
 		rc = control_sleep(ctx, deadline);
-		if (rc == -ETIME) {
-			/* a backend that does not answer is none */
-			rc = -ETIMEDOUT;
-			context_fail(ctx, -ENOTCONN);
-			break;
-		}
 		if (!rc)
 			rc = context_dead(ctx);
-		if (rc && control_collect(ctx) == 0 && call.done)
-			rc = 0; /* it answered, then died */
-		if (rc)
-			break;
 	}
+	/* it answered, then died */
+	if (rc && !control_collect(ctx) && call.done)
+		rc = 0;
+	/* a backend that does not answer, or answers nonsense, is none */
+	if (rc == -ETIME || rc == -EPROTO)
+		context_fail(ctx, rc == -ETIME ? -ENOTCONN : rc);
 	/* what one thread collected may be another's */
 	pthread_cond_broadcast(&c->changed);
 	if (rc)
 		control_forget(c, &call);
 	else
 		*completion = call.completion;
-out:
 	pthread_mutex_unlock(&c->lock);
-	return rc;
+	return rc == -ETIME ? -ETIMEDOUT : rc;
 }

@@ -633,7 +633,8 @@ static void control_turn(struct fake *f)
 			if (vtoe_ring_submit(&f->completions))
 				notify(f->vectors[0]);
 		}
-		vtoe_ring_release(&f->requests);
+		if (vtoe_ring_release(&f->requests))
+			notify(f->vectors[0]);
 	} while (vtoe_ring_arm(&f->requests));
 }
 

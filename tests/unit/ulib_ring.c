@@ -95,8 +95,6 @@ static void consume(struct pipe *pipe)
 	uint64_t i = 0;
 
 	vtoe_ring_init(&r, pipe->memory, pipe->size);
-	if (pipe->polling)
-		r.shared->c.event = UINT32_MAX;
 	while (i < pipe->total) {
 		const uint64_t *entry = vtoe_ring_peek(&r);
 
@@ -133,6 +131,8 @@ static struct pipe *run(uint32_t size, uint64_t total, int polling)
 	pipe->size = size;
 	pipe->total = total;
 	pipe->polling = polling;
+	if (polling) /* from the beginning: behind the first index */
+		((struct vtoe_ring_shared *)pipe->memory)->c.event = UINT32_MAX;
 	pipe->data_event = eventfd(0, 0);
 	pipe->space_event = eventfd(0, 0);
 	assert_int_equal(pthread_create(&thread, NULL, producer, pipe), 0);
