@@ -194,6 +194,8 @@ struct vt_object *vt_peek(int fd); /* no lock, no reference */
 /* Locks, and takes a use of the object; NULL (not locked) if not ours. */
 struct vsock *vt_enter(int fd);
 void vt_leave(struct vsock *s); /* drops the use, unlocks */
+void vt_calls_check(const void *frame);
+void vt_calls_child(void);
 void vt_hold(struct vt_object *o);
 void vt_drop(struct vt_object *o);
 struct vt_object *vt_table_get(int fd);
@@ -339,6 +341,7 @@ void vt_token_drop(const unsigned char token[16]);
 int vt_adopt(struct vsock *s, const unsigned char token[16]);
 
 /* preload_exec.c */
+void vt_environment_keep(void);
 void vt_handoff_take(void);
 
 /* preload_stdio.c */

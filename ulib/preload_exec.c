@@ -146,6 +146,43 @@ static void vt_handoff_undo(int fd, bool take_back)
 	vt_unlock();
 }
 
+/*
+ * The variables that make a program run with us, as they were at the start. A
+ * program may hand its descriptors over with an environment of its own making
+ * (nginx does when it replaces its binary): without these the new image would
+ * have placeholders for sockets.
+ */
+#define VT_KEPT 6
+
+static const char *const vt_kept_names[VT_KEPT] = {
+	"LD_PRELOAD", "VTOE_SOCKET", "VTOE_EXPLAIN", "VTOE_REQUIRE",
+	"VTOE_LOOPBACK", "VTOE_STATS",
+};
+static char *vt_kept[VT_KEPT]; /* NAME=value */
+
+void vt_environment_keep(void)
+{
+	unsigned i;
+
+	for (i = 0; i < VT_KEPT; i++) {
+		const char *value = getenv(vt_kept_names[i]);
+
+		if (value && asprintf(&vt_kept[i], "%s=%s", vt_kept_names[i],
+				      value) < 0)
+			vt_kept[i] = NULL;
+	}
+}
+
+static bool vt_environment_has(char *const env[], const char *name)
+{
+	size_t n = strlen(name);
+
+	for (; env && *env; env++)
+		if (!strncmp(*env, name, n) && (*env)[n] == '=')
+			return true;
+	return false;
+}
+
 /* The environment with the variable. The caller frees the array. */
 static char **vt_environment(char *const env[], int fd, char *text,
 			     size_t room)
@@ -155,12 +192,15 @@ static char **vt_environment(char *const env[], int fd, char *text,
 
 	while (env && env[n])
 		n++;
-	copy = calloc(n + 2, sizeof(*copy));
+	copy = calloc(n + 2 + VT_KEPT, sizeof(*copy));
 	if (!copy)
 		return NULL;
 	for (i = 0; i < n; i++)
 		if (strncmp(env[i], VT_HANDOFF "=", sizeof(VT_HANDOFF)))
 			copy[kept++] = env[i];
+	for (i = 0; i < VT_KEPT; i++)
+		if (vt_kept[i] && !vt_environment_has(env, vt_kept_names[i]))
+			copy[kept++] = vt_kept[i];
 	snprintf(text, room, VT_HANDOFF "=%d", fd);
 	copy[kept] = text;
 	return copy;

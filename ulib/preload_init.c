@@ -78,6 +78,7 @@ __attribute__((constructor(101))) void vt_start(void)
 	snprintf(vt.config.program, sizeof(vt.config.program), "%s",
 		 program_invocation_short_name);
 	vt_fork_setup();
+	vt_environment_keep();
 	vt_handoff_take();
 }
 
