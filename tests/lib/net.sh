@@ -198,6 +198,9 @@ start() {
 	net_pids="$net_pids $STARTED"
 }
 
+# adopt PID: what a test's program started, ended by cleanup too.
+adopt() { net_pids="$net_pids $1"; }
+
 # finish PID SECONDS WHAT: waits for a started program; its status.
 finish() {
 	wait_for "$2" net_gone "$1" || fail "$3: still running after $2 s"
@@ -340,12 +343,12 @@ same_hash() {
 	[ -n "$1" ] && [ "$1" = "$2" ] || fail "$3: SHA-256 differs: ${2:-none}"
 }
 
-# start_nginx WHERE WORKERS: serves $RUN/www on port 8080, IPv4 and IPv6.
-start_nginx() {
+# make_nginx_conf WORKERS: to serve $RUN/www on port 8080, IPv4 and IPv6.
+make_nginx_conf() {
 	mkdir -p "$RUN/www" "$RUN/nginx"
 	cat >"$RUN/nginx.conf" <<-END
 		user root;
-		worker_processes $2;
+		worker_processes $1;
 		daemon off;
 		pid $RUN/nginx/pid;
 		error_log stderr warn;
@@ -366,6 +369,11 @@ start_nginx() {
 			}
 		}
 	END
+}
+
+# start_nginx WHERE WORKERS
+start_nginx() {
+	make_nginx_conf "$2"
 	start nginx "$1" nginx -p "$RUN/nginx" -e stderr -c "$RUN/nginx.conf"
 	wait_listening "$1" 8080
 }
