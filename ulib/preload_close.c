@@ -23,8 +23,9 @@ static bool vt_close_aborts(struct vsock *s)
 {
 	if (s->linger.l_onoff && !s->linger.l_linger)
 		return true;
-	return !s->shared && s->state == VT_CONNECTED && s->backlog &&
-	       !s->inflight;
+	/* Sends before it have begun; those that the peer does not take, because
+	 * it waits for us to read, must not keep the stream. */
+	return !s->shared && s->state == VT_CONNECTED && s->backlog;
 }
 
 /* Gives up this process's hold of the stream. */

@@ -40,6 +40,7 @@ VT_EXPORT int close(int fd)
 	if (!vt_peek(fd))
 		return REAL(close)(fd);
 	vt_lock();
+	vt_calls_check(__builtin_frame_address(0));
 	o = vt_table_take(fd);
 	rc = REAL(close)(fd);
 	if (o)

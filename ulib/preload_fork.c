@@ -255,6 +255,7 @@ static void vt_fork_child(void)
 	pthread_mutex_init(&vt.lock, NULL);
 	vt_lock();
 	vt_wait_child();
+	vt_calls_child();
 	vt_lane_child();
 	for (s = vt.socks; s; s = s->next)
 		vt_fork_reset(s);

@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -103,6 +104,57 @@ int vt_table_next(int fd)
 	return -1;
 }
 
+/*
+ * The calls of this thread that are under way, to find those which a signal
+ * handler left by longjmp: a new call whose frame is not below theirs says that
+ * they are gone, and their use of the object is given back. (Calls nest when a
+ * handler makes one. A handler on a stack of its own proves nothing.)
+ */
+#define VT_CALLS 4
+
+VT_TLS struct {
+	struct vt_object *o;
+	const char *frame;
+} vt_calls[VT_CALLS];
+VT_TLS unsigned vt_call_count;
+
+static bool vt_on_other_stack(void)
+{
+	stack_t now;
+
+	return sigaltstack(NULL, &now) || now.ss_flags & SS_ONSTACK;
+}
+
+/* Gives back the uses of calls that are gone. Called locked. */
+void vt_calls_check(const void *frame)
+{
+	while (vt_call_count &&
+	       (const char *)frame >= vt_calls[vt_call_count - 1].frame &&
+	       !vt_on_other_stack())
+		vt_drop(vt_calls[--vt_call_count].o);
+}
+
+static void vt_calls_enter(struct vt_object *o, const void *frame)
+{
+	vt_calls_check(frame);
+	if (vt_call_count == VT_CALLS)
+		return;
+	vt_calls[vt_call_count].o = o;
+	vt_calls[vt_call_count++].frame = frame;
+}
+
+static void vt_calls_leave(struct vt_object *o)
+{
+	if (vt_call_count && vt_calls[vt_call_count - 1].o == o)
+		vt_call_count--;
+}
+
+/* In the child of a fork there are no other calls. */
+void vt_calls_child(void)
+{
+	vt_call_count = 0;
+}
+
 struct vsock *vt_enter(int fd)
 {
 	struct vt_object *o = vt_peek(fd);
@@ -116,6 +168,7 @@ struct vsock *vt_enter(int fd)
 		return NULL;
 	}
 	o->users++;
+	vt_calls_enter(o, __builtin_frame_address(0));
 	return (struct vsock *)o;
 }
 
@@ -150,6 +203,7 @@ void vt_leave(struct vsock *s)
 {
 	int err = errno;
 
+	vt_calls_leave(&s->o);
 	vt_drop(&s->o);
 	vt_unlock();
 	errno = err;
