@@ -84,6 +84,7 @@ def inherited():
     code = ("import socket, sys; s = socket.socket(fileno=int(sys.argv[1]));"
             "s.sendall(b'hello'); print(s.recv(5, socket.MSG_WAITALL))")
     with connect() as s:
+        s.settimeout(None)  # or it is non-blocking there
         r = subprocess.run([sys.executable, "-c", code, str(s.fileno())],
                            pass_fds=[s.fileno()], capture_output=True,
                            text=True, check=True, timeout=20)
