@@ -187,11 +187,14 @@ int socket_set_option(int fd, const struct vtoe_option *option, int *linger)
 		if (option->length < sizeof(l))
 			return -EINVAL;
 		memcpy(&l, option->value, sizeof(l));
-		*linger = l.l_onoff && l.l_linger > 0 ? l.l_linger : 0;
-		if (*linger > 120)
-			*linger = 120;
-		if (*linger)
+		*linger = 0;
+		if (l.l_onoff && l.l_linger) {
+			/* a negative time is for ever, to the kernel */
+			*linger = l.l_linger < 0 || l.l_linger > 120 ?
+					  120 : l.l_linger;
+			socket_linger(fd, 0, 0);
 			return 0;
+		}
 	}
 	return setsockopt(fd, option->level, option->name, option->value,
 			  option->length) ? -errno : 0;
@@ -223,6 +226,18 @@ int socket_set_lowat(int fd, uint32_t bytes)
 
 	return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof(value))
 		       ? -errno : 0;
+}
+
+bool socket_delivered(int fd)
+{
+	/* the kernel's numbers; in these its own close would wait */
+	enum { FIN_WAIT1 = 4, LAST_ACK = 9, CLOSING = 11 };
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) ||
+	       (info.tcpi_state != FIN_WAIT1 && info.tcpi_state != LAST_ACK &&
+		info.tcpi_state != CLOSING);
 }
 
 const char *socket_state(int fd)

@@ -11,6 +11,7 @@
 #define VTOE_NIC_SOCKET_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -48,6 +49,8 @@ int socket_get_option(int fd, unsigned level, unsigned name, void *value,
 void socket_linger(int fd, int on, int seconds);
 /* How many bytes must be there before a receive or poll is told. */
 int socket_set_lowat(int fd, uint32_t bytes);
+/* Has the other end acknowledged everything, our FIN too? */
+bool socket_delivered(int fd);
 /* "established", "listen", ... */
 const char *socket_state(int fd);
 

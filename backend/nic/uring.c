@@ -20,7 +20,7 @@ static const uint8_t uring_ops[] = {
 	IORING_OP_NOP,	       IORING_OP_ACCEPT,   IORING_OP_CONNECT,
 	IORING_OP_RECV,	       IORING_OP_SEND,	   IORING_OP_SENDMSG,
 	IORING_OP_SEND_ZC,     IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE,
-	IORING_OP_CLOSE,       IORING_OP_WRITE,	   IORING_OP_TIMEOUT,
+	IORING_OP_WRITE,       IORING_OP_TIMEOUT,
 	IORING_OP_TIMEOUT_REMOVE, IORING_OP_ASYNC_CANCEL,
 };
 
@@ -78,7 +78,8 @@ int uring_open(struct uring *u, unsigned entries, unsigned files)
 	u->open = true;
 	u->report_usage = true;
 	u->files = files;
-	if (!io_uring_register_files_sparse(&u->ring, files))
+	if (p.features & URING_FEAT_RW_ATTR &&
+	    !io_uring_register_files_sparse(&u->ring, files))
 		u->fixed = true;
 	u->restricted = !uring_restrict(u);
 	rc = uring_register(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);

@@ -19,6 +19,7 @@
 
 /* Newer than Debian 12's liburing; the kernel's numbers. */
 enum {
+	URING_FEAT_RW_ATTR = 1 << 16,	     /* Linux 6.14 */
 	URING_SEND_ZC_REPORT_USAGE = 1 << 3, /* Linux 6.2 */
 	URING_RECVSEND_POLL_FIRST = 1 << 0,
 };

@@ -39,6 +39,7 @@ int device_init(struct device *d, const struct device_limits *limits,
 	list_init(&d->ready_conns);
 	list_init(&d->dirty);
 	list_init(&d->live);
+	list_init(&d->blocked);
 	list_init(&d->sending);
 	list_init(&d->tokens);
 	list_init(&d->dead_streams);
@@ -114,6 +115,10 @@ static void device_serve(struct device *d, bool *busy)
 		conn_turn(list_entry(round.next, struct conn, ready_node));
 		*busy = true;
 	}
+	device_take(&round, &d->blocked);
+	while (!list_empty(&round))
+		toe_accept_next(list_entry(round.next, struct stream,
+					   starved_node));
 	device_take(&round, &d->ready);
 	while (!list_empty(&round)) {
 		lane = list_entry(round.next, struct lane, ready_node);
@@ -196,8 +201,8 @@ static void device_complete(struct device *d, uint64_t tag, int32_t result,
 	case TAG_POLL:
 		toe_poll_done(object, result);
 		break;
-	case TAG_CLOSE:
-		stream_close_done(object);
+	case TAG_LINGER:
+		stream_linger_done(object);
 		break;
 	case TAG_TIMER:
 		d->timer_armed = false;

@@ -47,7 +47,7 @@ enum path_tag {
 	TAG_ACCEPT = 6,	  /* stream */
 	TAG_CONNECT = 7,  /* request */
 	TAG_POLL = 8,	  /* request */
-	TAG_CLOSE = 9,	  /* request, or stream without one */
+	TAG_LINGER = 9,	  /* stream */
 	TAG_TIMER = 10,	  /* device */
 	TAG_CALLER = 12,  /* the worker's own: handed back by device_reap */
 };
@@ -148,6 +148,9 @@ struct stream {
 	uint16_t zc_pause;	/* sends until zero copy is tried again */
 	uint16_t tokens;	/* SHAREs that wait for their ADOPT */
 	int16_t linger;		/* seconds; 0: none */
+	uint16_t linger_wait;	/* ms until the next look; 0: not begun */
+	bool linger_timer;	/* the kernel has it */
+	struct __kernel_timespec linger_time;
 	uint32_t lowat;		/* SO_RCVLOWAT that we set; 0: none */
 	int32_t recv_error;	/* came behind bytes: the next RECV's */
 	uint32_t inflight;	/* kernel operations, and zero-copy notices */
@@ -245,6 +248,7 @@ struct conn {
 	bool doorbell_armed, hangup_armed;
 	bool ctl_dirty;
 	bool dead;
+	uint64_t drain_deadline; /* for sends on streams that others hold, ms */
 	uint64_t greet_deadline; /* for its HELLO, ms */
 	uint32_t pid; /* as it says in HELLO */
 	char program[32];
@@ -288,6 +292,7 @@ struct device {
 	struct list ready_conns; /* control rings to serve */
 	struct list dirty;   /* lanes with completions to publish */
 	struct list live;    /* streams */
+	struct list blocked; /* listeners whose lanes have no room (starved_node) */
 	struct list sending; /* streams whose sends this turn issues */
 	struct list tokens;
 	/* Ended, and freed at the end of the turn: callers up the stack may

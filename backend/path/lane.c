@@ -71,6 +71,7 @@ static void pending_sent(struct pending *p)
 		return;
 	}
 	r = list_entry(p, struct request, pending);
+	r->lane->conn->inflight--;
 	pool_put(&r->lane->conn->device->requests, r);
 }
 
@@ -129,7 +130,8 @@ int lane_turn(struct lane *lane, uint32_t credit)
 	if (waiting < 0)
 		lane_park(lane, VTOE_VIOLATION_INDEX);
 	while (!lane->parked && !lane->finishing && taken < credit &&
-	       (int)taken < waiting && lane_has_room(lane)) {
+	       (int)taken < waiting &&
+	       (lane->conn->state == CONN_LEAVING || lane_has_room(lane))) {
 		ring_in_take(&lane->sq, &sqe);
 		toe_start(lane, &sqe);
 		taken++;
@@ -215,6 +217,16 @@ void lane_finish(struct lane *lane, bool abort)
 	list_del(&lane->ready_node);
 	list_for_each_safe(at, tmp, &lane->holds)
 		stream_unhold(list_entry(at, struct hold, lane_node), abort);
+	/* Nobody waits any more for closes that linger. */
+	list_for_each_safe(at, tmp, &lane->requests) {
+		struct request *r = list_entry(at, struct request, lane_node);
+
+		if (r->sqe.op != VTOE_OP_CLOSE || !r->stream)
+			continue;
+		r->stream->linger = 0;
+		if (r->stream->linger_wait)
+			r->stream->deadline = 0;
+	}
 	/* What is left concerns no stream, or the kernel has it. */
 	lane_try_free(lane);
 }
@@ -281,7 +293,6 @@ void request_finish_cqe(struct request *r, struct vtoe_cqe *cqe)
 	list_del(&r->node);
 	list_del(&r->lane_node);
 	lane->inflight--;
-	lane->conn->inflight--;
 	if (r->region)
 		region_put(lane->conn, r->region);
 	r->region = NULL;

@@ -111,7 +111,7 @@ void stream_op_end(struct stream *s);
 /* A send ended: a draining stream may be able to close. */
 void stream_drained(struct stream *s);
 void stream_abort(struct stream *s);
-void stream_close_done(struct stream *s);
+void stream_linger_done(struct stream *s);
 int stream_share(struct stream *s, uint8_t token[16]);
 int stream_adopt(struct lane *lane, const uint8_t token[16],
 		 struct stream **stream);

@@ -28,7 +28,8 @@
 #define STREAM_INDEX_BITS 20
 #define STREAM_INDEX(id) ((id) & ((1u << STREAM_INDEX_BITS) - 1))
 
-enum { TOKENS_PER_STREAM = 64 };
+/* The second is for the device: an ADOPT looks at all of them. */
+enum { TOKENS_PER_STREAM = 64, TOKENS_MAX = 1024 };
 
 int stream_new(struct lane *lane, int fd, unsigned family,
 	       struct stream **stream)
@@ -173,8 +174,6 @@ void stream_op_end(struct stream *s)
 		stream_drained(s);
 }
 
-/* Closes the socket in the kernel; with a linger time in a kernel worker
- * thread (IOSQE_ASYNC), because that close waits. */
 static void stream_close_fd(struct stream *s)
 {
 	struct uring *u = &s->device->uring;
@@ -182,15 +181,6 @@ static void stream_close_fd(struct stream *s)
 
 	s->fd = -1;
 	uring_file_set(u, s->index, -1);
-	if (s->close && !s->abort) {
-		struct io_uring_sqe *sqe = uring_sqe(u, s, TAG_CLOSE);
-
-		socket_linger(fd, 1, s->linger);
-		io_uring_prep_close(sqe, fd);
-		sqe->flags |= IOSQE_ASYNC;
-		stream_op_begin(s);
-		return;
-	}
 	/* without a file table, queued operations name the descriptor itself:
 	 * they must be with the kernel before its number is used again */
 	if (!u->fixed)
@@ -201,12 +191,36 @@ static void stream_close_fd(struct stream *s)
 	s->close = NULL;
 }
 
-void stream_close_done(struct stream *s)
+/* SO_LINGER with a time: a close in the kernel would hold a thread, and there
+ * are few, so we look ourselves, at growing intervals, whether the other end
+ * has acknowledged everything. True: not yet. */
+static bool stream_lingers(struct stream *s)
 {
-	if (s->close)
-		request_finish(s->close, 0, 0);
-	s->close = NULL;
-	stream_op_end(s);
+	struct device *d = s->device;
+
+	if (s->linger_timer)
+		return true;
+	if (!s->linger_wait) {
+		shutdown(s->fd, SHUT_WR);
+		s->deadline = d->now + (uint64_t)s->linger * 1000;
+		s->linger_wait = 1;
+	}
+	if (d->now >= s->deadline || socket_delivered(s->fd))
+		return false;
+	s->linger_time.tv_nsec = s->linger_wait * 1000000;
+	if (s->linger_wait < 128)
+		s->linger_wait *= 2;
+	io_uring_prep_timeout(uring_sqe(&d->uring, s, TAG_LINGER),
+			      &s->linger_time, 0, 0);
+	s->linger_timer = true;
+	stream_op_begin(s);
+	return true;
+}
+
+void stream_linger_done(struct stream *s)
+{
+	s->linger_timer = false;
+	stream_op_end(s); /* looks again */
 }
 
 static void stream_close(struct stream *s)
@@ -247,6 +261,8 @@ void stream_drained(struct stream *s)
 		shutdown(s->fd, SHUT_WR);
 		return;
 	}
+	if (s->close && stream_lingers(s))
+		return;
 	stream_close(s);
 }
 
@@ -315,7 +331,7 @@ int stream_share(struct stream *s, uint8_t token[16])
 	struct device *d = s->device;
 	struct token *t;
 
-	if (s->tokens >= TOKENS_PER_STREAM)
+	if (s->tokens >= TOKENS_PER_STREAM || d->token_count >= TOKENS_MAX)
 		return -EBUSY;
 	t = calloc(1, sizeof(*t));
 	if (!t)
@@ -329,6 +345,7 @@ int stream_share(struct stream *s, uint8_t token[16])
 	t->deadline = d->now + VTOE_TOKEN_SECONDS * 1000;
 	list_add_tail(&d->tokens, &t->node);
 	s->tokens++;
+	d->token_count++;
 	device_set_timer(d);
 	return 0;
 }
@@ -340,6 +357,7 @@ static void token_free(struct token *t)
 	list_del(&t->node);
 	free(t);
 	s->tokens--;
+	s->device->token_count--;
 	if (!s->tokens && list_empty(&s->holds) && s->state < STREAM_DRAINING)
 		stream_drain(s);
 }
@@ -389,10 +407,12 @@ bool stream_tick(struct device *d)
 
 		if (s->state != STREAM_DRAINING)
 			continue;
-		if (d->now >= s->deadline)
-			stream_abort(s);
-		else
+		if (d->now < s->deadline)
 			more = true;
+		else if (s->linger_wait)
+			stream_close(s); /* the kernel goes on with it */
+		else
+			stream_abort(s);
 	}
 	return more;
 }

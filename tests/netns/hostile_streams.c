@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static const char *ask_stream(struct raw_lane *l, uint32_t stream, int result)
 {
@@ -419,6 +420,88 @@ static const char *grq_region_gone(const struct hostile *h, const void *arg)
 	return text;
 }
 
+/* -- closing slowly -- */
+
+/* Many streams whose close waits for a peer that never reads. Each CLOSE takes
+ * its time; nothing else of the guest's may wait for them. */
+static const char *linger_storm(const struct hostile *h, const void *arg)
+{
+	struct linger l = { .l_onoff = 1, .l_linger = 120 };
+	struct vtoe_sqe s = { .op = VTOE_OP_SETOPT };
+	uint32_t stream = 0;
+	struct vtoe_cqe c;
+	const char *text;
+	struct rig g;
+	int i, error;
+
+	(void)arg;
+	TRY(rig_open(&g, h));
+	text = NULL;
+	for (i = 0; i < 200 && !text; i++) {
+		text = rig_stream(&g, &h->deaf, &stream);
+		s.stream = stream;
+		s.user_data = 0;
+		s.u.option.level = SOL_SOCKET;
+		s.u.option.name = SO_LINGER;
+		s.u.option.length = sizeof(l);
+		memcpy(s.u.option.value, &l, sizeof(l));
+		if (!text) {
+			error = raw_call(&g.lane, &s, &c);
+			text = want_result(0, error ? error : c.result);
+		}
+		error = 1; /* until nothing more goes in */
+		while (!text && error > 0)
+			error = raw_memory(&g.lane, VTOE_OP_SEND, stream,
+					   g.key, 0, RIG_BYTES,
+					   VTOE_IO_NONBLOCK, NULL);
+		if (!text)
+			text = want_result(-EAGAIN, error);
+		if (!text) {
+			struct vtoe_sqe close = { .op = VTOE_OP_CLOSE,
+						  .stream = stream,
+						  .user_data = 1u << 20 };
+
+			raw_put(&g.lane, &close);
+			raw_submit(&g.lane);
+			text = want_answers(&g.lane);
+		}
+	}
+	/* One that need not wait. */
+	if (!text)
+		text = rig_stream(&g, &h->echo, &stream);
+	if (!text)
+		text = want_result(0, raw_do(&g.lane, VTOE_OP_CLOSE, stream, 0,
+					     0, NULL));
+	rig_close(&g);
+	return text;
+}
+
+/* Connecting to where nobody answers, and gone. */
+static const char *connect_nowhere(const struct hostile *h, const void *arg)
+{
+	struct vtoe_sqe open = { .op = VTOE_OP_OPEN };
+	struct vtoe_sqe to = { .op = VTOE_OP_CONNECT,
+			       .stream = VTOE_STREAM_LAST };
+	const char *text;
+	struct rig g;
+	int i;
+
+	(void)arg;
+	TRY(rig_open(&g, h));
+	open.u.address.family = VTOE_AF_INET;
+	to.u.address = h->echo;
+	for (i = 0; i < 25; i++) {
+		to.u.address.ip[3] = (uint8_t)(200 + i);
+		open.user_data = to.user_data = 0;
+		raw_put(&g.lane, &open);
+		raw_put(&g.lane, &to);
+	}
+	raw_submit(&g.lane);
+	text = want_answers(&g.other);
+	rig_close(&g);
+	return text;
+}
+
 static const struct hostile_case cases[] = {
 	{ "stream-of-other-lane", "section 8", "-EACCES", of_other_lane,
 	  NULL },
@@ -426,6 +509,10 @@ static const struct hostile_case cases[] = {
 	  of_other_peer, NULL },
 	{ "stream-guesses", "section 8", "-EBADF", generation_guess, NULL },
 	{ "stream-closed", "section 9", "-EBADF", closed, NULL },
+	{ "linger-storm", "section 9", "others do not wait", linger_storm,
+	  NULL },
+	{ "connect-nowhere-and-gone", "section 11", "nothing left behind",
+	  connect_nowhere, NULL },
 	{ "token-twice-and-guessed", "section 9", "-ENOENT", token_twice,
 	  NULL },
 	{ "token-of-dead-connection", "section 9", "good once", token_of_dead,
