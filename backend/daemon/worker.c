@@ -245,7 +245,9 @@ static int worker_accept(struct worker *w)
 	struct port_link link;
 	int rc;
 
-	rc = local_peer_accept(&link, w->listen_fd, ++w->device.next_conn,
+	/* ids of QEMU's protocol have 16 bits; 0 is ours */
+	w->device.next_conn = w->device.next_conn % 65535 + 1;
+	rc = local_peer_accept(&link, w->listen_fd, w->device.next_conn,
 			       &limits, &w->page);
 	if (rc == -EAGAIN)
 		return rc;

@@ -49,11 +49,21 @@ void conn_set_link(struct conn *c, enum vtoe_link link)
 	conn_event(c, VTOE_EVENT_LINK, 0, link);
 }
 
+/* Linux gives a process 65530 mappings (vm.max_map_count); half of them are
+ * shared out among the connections that there can be. */
+static uint32_t conn_mappings(const struct device *d)
+{
+	uint32_t each = 32768 / (d->limits.peers ? d->limits.peers : 1);
+
+	return each < 64 ? 64 : each;
+}
+
 int conn_add(struct device *d, const struct port_link *link)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 
-	if (!c || region_table_init(&c->regions, &c->link, d->limits.regions)) {
+	if (!c || region_table_init(&c->regions, &c->link, d->limits.regions,
+				    conn_mappings(d))) {
 		free(c);
 		return -ENOMEM;
 	}
@@ -135,6 +145,7 @@ static void conn_flush_pending(struct conn *c)
 		list_del(&e->node);
 		c->pending_events--;
 		ring_out_put(&c->ctl_out, &e->completion);
+		c->ctl_dirty = true;
 		free(e);
 	}
 }
@@ -151,8 +162,9 @@ static void conn_complete(struct conn *c,
 		ring_out_put(&c->ctl_out, completion);
 		return;
 	}
-	if (c->state >= CONN_PARKED || c->pending_events >= CTL_PENDING_MAX)
-		return; /* only events can be that many: the page has them */
+	if (completion->op == VTOE_CTL_EVENT &&
+	    c->pending_events >= CTL_PENDING_MAX)
+		return; /* the page has them; answers are never dropped */
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return;
@@ -297,7 +309,7 @@ static int ctl_lane_del(struct conn *c, const struct vtoe_ctl_request *q)
 	lane = &c->lanes[q->lane];
 	lane->removing = true;
 	lane->remove_user = q->user_data;
-	lane_finish(lane, false);
+	lane_finish(lane, true); /* as by CLOSE with ABORT */
 	return TOE_ASYNC;
 }
 
@@ -549,6 +561,20 @@ void conn_hangup(struct conn *c)
 	conn_leave(c);
 }
 
+static void conn_cancel_all(struct conn *c)
+{
+	struct list *at, *tmp;
+	uint32_t i;
+
+	for (i = 0; i < PORT_MAX_LANES; i++) {
+		if (!c->lanes[i].open)
+			continue;
+		list_for_each_safe(at, tmp, &c->lanes[i].requests)
+			request_cancel(list_entry(at, struct request,
+						  lane_node));
+	}
+}
+
 bool conn_tick(struct device *d)
 {
 	struct list *at, *tmp;
@@ -557,6 +583,13 @@ bool conn_tick(struct device *d)
 	list_for_each_safe(at, tmp, &d->conns) {
 		struct conn *c = list_entry(at, struct conn, node);
 
+		if (c->state == CONN_LEAVING) {
+			/* streams of its own end by stream_tick() */
+			if (d->now >= c->drain_deadline)
+				conn_cancel_all(c);
+			more = true;
+			continue;
+		}
 		if (c->state != CONN_GREETED)
 			continue;
 		if (d->now < c->greet_deadline) {
@@ -572,16 +605,19 @@ bool conn_tick(struct device *d)
 void conn_leave(struct conn *c)
 {
 	struct uring *u = &c->device->uring;
+	bool ready = c->state == CONN_READY;
 	uint32_t i;
 
 	if (c->state == CONN_LEAVING)
 		return;
 	/* It may have submitted and left at once: take what it left behind. A
 	 * full ring is the most that a hostile one can make us take. */
-	for (i = 0; i < PORT_MAX_LANES && c->state == CONN_READY; i++)
+	c->state = CONN_LEAVING;
+	for (i = 0; i < PORT_MAX_LANES && ready; i++)
 		if (c->lanes[i].open && !c->lanes[i].finishing)
 			lane_turn(&c->lanes[i], c->lanes[i].sq.size);
-	c->state = CONN_LEAVING;
+	c->drain_deadline = c->device->now + c->device->limits.drain_ms;
+	device_set_timer(c->device);
 	list_del(&c->ready_node);
 	/* Not POLL_REMOVE: that lets a poll go on whose event is just being
 	 * handled, and then nothing would ever end it. */

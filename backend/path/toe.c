@@ -312,7 +312,8 @@ void toe_start(struct lane *lane, const struct vtoe_sqe *sqe)
 	rc = toe_dispatch(lane, sqe, &cqe);
 	/* lane_turn asked for room before it took the entry, but the call may
 	 * have parked the lane or used the room for what it ended */
-	if (rc == TOE_ASYNC || rc == TOE_SILENT || lane->parked)
+	if (rc == TOE_ASYNC || rc == TOE_SILENT || lane->parked ||
+	    lane->conn->state == CONN_LEAVING)
 		return;
 	cqe.result = rc;
 	if (lane_has_room(lane)) {

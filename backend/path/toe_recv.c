@@ -385,10 +385,12 @@ int toe_grq_add(struct lane *lane, struct stream *unused,
 			    &at);
 	if (rc)
 		return rc;
+	/* all of them come back, or none: the first unknown one ends it */
 	if (GENERIC_BUFFERS - g->free_count > g->lent)
 		for (i = 0; i < count; i++)
-			generic_returned(lane, sqe->key,
-					 sqe->offset + (uint64_t)i * each);
+			if (!generic_returned(lane, sqe->key, sqe->offset +
+							      (uint64_t)i * each))
+				break;
 	rc = TOE_SILENT;
 	if (g->free_count < count)
 		rc = -EDQUOT;
@@ -478,6 +480,8 @@ int toe_grq_mode(struct lane *lane, struct stream *s,
 	if (sqe->op_flags) {
 		if (s->generic_lane && s->generic_lane != lane)
 			return -EBUSY;
+		if (s->generic_off) /* its Off comes first */
+			return -EALREADY;
 		s->generic_lane = lane;
 		s->generic_user = sqe->user_data;
 		s->generic_on = true;
@@ -574,6 +578,13 @@ static struct generic_buffer *toe_generic_take(struct lane *lane,
 	if (b->state != GENERIC_LENT)
 		return NULL;
 	g->lent--;
+	if ((result <= 0 || !wanted) && b->region->removing) {
+		b->state = GENERIC_FREE;
+		g->free_ids[g->free_count++] = id;
+		region_put(lane->conn, b->region);
+		b->region = NULL;
+		return NULL;
+	}
 	if (result <= 0 || !wanted) {
 		generic_lend(g, id, b->region->at + b->offset);
 		return NULL;
@@ -632,13 +643,6 @@ void toe_generic_feed(struct lane *lane)
 	list_for_each_safe(at, tmp, &lane->starved) {
 		struct stream *s = list_entry(at, struct stream, starved_node);
 
-		if (s->state == STREAM_LISTENING) {
-			if (!lane_has_room(lane))
-				return;
-			list_del(&s->starved_node);
-			toe_accept_next(s);
-			continue;
-		}
 		if (toe_generic_may_take(s)) {
 			list_del(&s->starved_node);
 			toe_recv_next(s);

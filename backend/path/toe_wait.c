@@ -25,24 +25,21 @@ static int accept_deliver(struct request *r, int fd, bool more)
 	int rc;
 
 	socket_name(fd, 1, &cqe.u.address);
+	rc = stream_new(lane, fd, r->stream->family, &s);
+	if (rc) { /* this ends the request, with VTOE_IO_MULTI as well */
+		close(fd);
+		cqe.result = rc;
+		cqe.flags = 0;
+		request_finish_cqe(r, &cqe);
+		return rc;
+	}
 	if (more) {
 		/* a copy carries the completion, the original goes on */
 		told = request_new(lane, NULL, &r->sqe);
 		if (!told) {
-			close(fd);
-			return -EBUSY;
+			told = r;
+			cqe.flags = 0;
 		}
-	}
-	rc = stream_new(lane, fd, r->stream->family, &s);
-	if (rc) {
-		close(fd);
-		cqe.result = rc;
-		cqe.flags = 0;
-		if (told != r)
-			request_finish(told, rc, VTOE_CQE_MORE);
-		else
-			request_finish_cqe(r, &cqe);
-		return rc;
 	}
 	s->state = STREAM_CONNECTED;
 	s->lowat_guest = r->stream->lowat_guest; /* inherited */
@@ -52,21 +49,45 @@ static int accept_deliver(struct request *r, int fd, bool more)
 	return 0;
 }
 
+/* The oldest whose lane can take a connection; lanes without room are asked to
+ * tell us of some, and do not keep the others waiting. */
+static struct request *accept_candidate(struct stream *s)
+{
+	struct list *at;
+
+	for (at = s->accepts.next; at != &s->accepts; at = at->next) {
+		struct request *r = list_entry(at, struct request, node);
+
+		if (!(r->sqe.op_flags & VTOE_IO_MULTI) ||
+		    lane_has_room(r->lane))
+			return r;
+	}
+	for (at = s->accepts.next; at != &s->accepts; at = at->next) {
+		struct lane *lane = list_entry(at, struct request, node)->lane;
+
+		if (ring_out_arm_space(&lane->cq, 1))
+			lane_ready(lane);
+	}
+	return NULL;
+}
+
 void toe_accept_next(struct stream *s)
 {
 	struct device *d = s->device;
 	struct io_uring_sqe *sqe;
 	struct request *r;
 
+	list_del(&s->starved_node);
 	if (s->accept_busy || list_empty(&s->accepts) ||
 	    s->state >= STREAM_DRAINING)
 		return;
-	r = list_entry(s->accepts.next, struct request, node);
-	if (r->sqe.op_flags & VTOE_IO_MULTI && !lane_has_room(r->lane)) {
-		if (list_empty(&s->starved_node) && !r->lane->finishing)
-			list_add_tail(&r->lane->starved, &s->starved_node);
+	r = accept_candidate(s);
+	if (!r) {
+		list_add_tail(&d->blocked, &s->starved_node);
 		return;
 	}
+	list_del(&r->node); /* the kernel works for the first */
+	list_add_head(&s->accepts, &r->node);
 	sqe = uring_sqe(&d->uring, s, TAG_ACCEPT);
 	io_uring_prep_accept(sqe, 0, NULL, NULL, SOCK_CLOEXEC);
 	uring_use_socket(&d->uring, sqe, s->index, s->fd);

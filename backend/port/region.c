@@ -6,12 +6,13 @@
 #include <string.h>
 
 int region_table_init(struct region_table *t, struct port_link *link,
-		      uint32_t slots)
+		      uint32_t slots, uint32_t mappings)
 {
 	memset(t, 0, sizeof(*t));
 	t->link = link;
 	t->slots = calloc(slots, sizeof(*t->slots));
 	t->slot_count = slots;
+	t->mappings_max = mappings;
 	return t->slots ? 0 : -ENOMEM;
 }
 
@@ -104,7 +105,7 @@ int region_add(struct region_table *t, uint64_t key, uint32_t lane,
 	if (region_slot(t, key))
 		return -EEXIST;
 	r = region_slot(t, 0);
-	if (!r)
+	if (!r || (count > 1 && count > t->mappings_max - t->mappings))
 		return -EDQUOT;
 	memset(r, 0, sizeof(*r));
 	/* One range with both rights is addressed where it is already. */
@@ -116,6 +117,8 @@ int region_add(struct region_table *t, uint64_t key, uint32_t lane,
 		if (!r->at)
 			return -errno;
 		r->mapped = true;
+		r->mappings = count > 1 ? count : 0;
+		t->mappings += r->mappings;
 	}
 	r->key = key;
 	r->lane = lane;
@@ -176,6 +179,7 @@ void region_release(struct region_table *t, struct region *r)
 	if (t->last == r)
 		t->last = NULL;
 	t->used--;
+	t->mappings -= r->mappings;
 	t->bytes -= r->bytes;
 	memset(r, 0, sizeof(*r));
 }

@@ -26,6 +26,7 @@ struct region {
 	uint32_t lane; /* or VTOE_LANE_ANY */
 	uint32_t holds;
 	bool mapped;   /* by ops->map, so ops->unmap it */
+	uint32_t mappings;
 	bool removing;
 	uint64_t remove_user_data;
 };
@@ -36,19 +37,22 @@ struct region_table {
 	uint32_t slot_count;
 	uint32_t used;
 	uint64_t bytes;	    /* of all regions */
+	uint32_t mappings;  /* of several ranges; a process has only so many */
+	uint32_t mappings_max;
 	struct region *last; /* the last one found: most look-ups */
 };
 
 /* Two ways to be wrong that callers count apart: */
 #define REGION_BAD_KEY(rc) ((rc) == -ENOKEY || (rc) == -EACCES)
 
+/* `mappings`: how many ranges of listed regions there may be in all. */
 int region_table_init(struct region_table *t, struct port_link *link,
-		      uint32_t slots);
+		      uint32_t slots, uint32_t mappings);
 void region_table_free(struct region_table *t);
 
 /* Checks and maps; `key` is random and not 0, and the caller's to choose.
  * -EINVAL: rights, count, alignment; -ERANGE: outside the guest's memory;
- * -EDQUOT: no slot; -EEXIST: key in use; -ENOMEM: cannot map. */
+ * -EDQUOT: no slot, or too many ranges in all; -EEXIST: key in use; -ENOMEM: cannot map. */
 int region_add(struct region_table *t, uint64_t key, uint32_t lane,
 	       uint64_t offset, uint64_t length, uint32_t count,
 	       uint32_t rights);

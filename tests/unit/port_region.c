@@ -32,7 +32,7 @@ static int setup(void **state)
 	(void)state;
 	memset(memory, 0, sizeof(memory));
 	mem_link_init(&link_, memory, BYTES, 4, &page);
-	return region_table_init(&table, &link_, 8);
+	return region_table_init(&table, &link_, 8, 5);
 }
 
 static int teardown(void **state)
@@ -180,6 +180,25 @@ static void test_quota(void **state)
 			 -EDQUOT);
 }
 
+/* Mappings are counted: five ranges in all here. */
+static void test_mappings(void **state)
+{
+	struct vtoe_range *list = (void *)(memory + FIRST);
+	struct region *r;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		list[i] = (struct vtoe_range){
+			FIRST + (uint64_t)(i + 1) * VTOE_PAGE, VTOE_PAGE };
+	assert_int_equal(region_add(&table, 1, 0, FIRST, 0, 3, RW), 0);
+	assert_int_equal(region_add(&table, 2, 0, FIRST, 0, 3, RW), -EDQUOT);
+	assert_int_equal(region_add(&table, 2, 0, FIRST, 0, 2, RW), 0);
+	assert_int_equal(region_remove(&table, 1, &r), 0);
+	region_release(&table, r);
+	assert_int_equal(region_add(&table, 1, 0, FIRST, 0, 3, RW), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +209,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_removal_waits, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mappings, setup, teardown),
 	};
 	unsigned seed = (unsigned)time(NULL);
 
