@@ -50,8 +50,6 @@
 #define VT_TLS static __thread __attribute__((tls_model("initial-exec")))
 
 #define VT_NEVER INT64_MAX	   /* a deadline, in monotonic nanoseconds */
-#define VT_SEND_CAP (1u << 20)	   /* bytes under way on one stream */
-#define VT_SEND_LOW (VT_SEND_CAP / 2) /* writable again below this */
 
 /* -- objects behind descriptors ------------------------------------------ */
 
@@ -75,7 +73,8 @@ enum vt_state {
 struct vt_piece { /* received and not read */
 	unsigned char *at;
 	uint32_t length;
-	int32_t buffer; /* index of the generic buffer */
+	int32_t buffer;	     /* index of the generic buffer, -1: heap */
+	unsigned char *heap; /* to be freed */
 };
 
 struct vt_option {
@@ -115,6 +114,7 @@ struct vsock {
 	struct vt_shared_backlog *common; /* left over at a fork */
 	int common_fd;
 	size_t inflight; /* bytes submitted to SEND */
+	size_t charged;	 /* bytes of the chunks that hold them */
 	struct linger linger;
 	int64_t rcv_timeout, snd_timeout; /* ns, 0: none */
 	struct vt_option *options;
@@ -172,9 +172,9 @@ struct vt {
 	bool said_no_backend;
 	struct vsock *socks;
 	struct vt_req *live_reqs, *free_reqs;
-	unsigned live_count;
+	unsigned sends;	     /* SENDs under way */
+	bool starved;	     /* a stream found no chunk */
 	struct vt_waiter *waiters, *leader;
-	struct vt_waiter *died_waiting;
 	uint64_t offloaded, fallbacks, bytes_in, bytes_out, sleeps;
 };
 extern struct vt vt;
@@ -262,8 +262,10 @@ struct vt_chunk {
 struct vt_chunk *vt_chunk_get(size_t want);
 void vt_chunk_put(struct vt_chunk *c);
 bool vt_chunk_left(void);
+size_t vt_chunk_bytes_left(void);
 int vt_generic_start(void);
 void vt_generic_back(int index);
+bool vt_generic_scarce(void);
 void vt_generic_flush(void);
 unsigned char *vt_generic_at(uint64_t key, uint64_t offset, size_t length,
 			     int *index);

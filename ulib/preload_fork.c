@@ -241,7 +241,7 @@ static void vt_fork_reset(struct vsock *s)
 {
 	s->o.users = 0;
 	s->requests = 0;
-	s->inflight = 0;
+	s->inflight = s->charged = 0;
 	s->grq = s->poll_busy = false;
 	s->poll_bits = 0;
 	s->piece_count = 0;

@@ -128,12 +128,13 @@ void vt_backend_died(void)
 	vt.leader = NULL;
 	vt.lane_fd = vt.control_fd = -1;
 	vt.dirty = false;
+	vt.sends = 0;
 	for (s = vt.socks; s; s = s->next) {
 		if (s->state == VT_NEW)
 			continue;
 		s->dead = s->reset = true;
 		vt_backlog_drop(s);
-		s->inflight = 0;
+		s->inflight = s->charged = 0;
 		if (s->state == VT_CONNECTED || s->state == VT_LISTENING)
 			s->err = ECONNRESET;
 	}

@@ -19,6 +19,7 @@
 
 #define VT_SLAB_BYTES (1u << 20)
 #define VT_SLABS_MAX 48 /* of send chunks */
+#define VT_SLABS_SHORT 12 /* of them, kept for short ones */
 #define VT_GENERIC_BYTES 65536u
 #define VT_GENERIC_SLAB 64	/* buffers of a slab, at most */
 #define VT_GENERIC_SLABS 12
@@ -36,7 +37,8 @@ struct vt_slab {
 
 static struct {
 	struct vt_slab slabs[VT_SLABS_MAX];
-	unsigned slab_count;
+	unsigned slab_count, slab_max;
+	size_t free_bytes; /* of chunks */
 	struct vt_chunk *free[VT_CLASSES];
 	struct vt_slab generic[VT_GENERIC_SLABS];
 	unsigned generic_count;
@@ -62,17 +64,21 @@ static bool vt_class_grow(int class)
 	uint32_t count = VT_SLAB_BYTES / size;
 	struct vt_slab *slab;
 
-	if (!vt.ctx || pool.slab_count == VT_SLABS_MAX)
+	if (!vt.ctx || pool.slab_count + (class ? VT_SLABS_SHORT : 0) >=
+			       pool.slab_max)
 		return false;
 	slab = &pool.slabs[pool.slab_count];
-	if (vt_slab_make(slab, VT_SLAB_BYTES))
+	if (vt_slab_make(slab, VT_SLAB_BYTES)) {
+		pool.slab_max = pool.slab_count; /* the arena is used up */
 		return false;
+	}
 	slab->chunks = calloc(count, sizeof(*slab->chunks));
 	if (!slab->chunks) {
 		vtoe_free(vt.ctx, slab->at);
 		return false;
 	}
 	pool.slab_count++;
+	pool.free_bytes += count * size;
 	for (i = 0; i < count; i++) {
 		struct vt_chunk *c = &slab->chunks[i];
 
@@ -107,6 +113,7 @@ struct vt_chunk *vt_chunk_get(size_t want)
 		struct vt_chunk *c = pool.free[i];
 
 		pool.free[i] = c->next;
+		pool.free_bytes -= c->size;
 		return c;
 	}
 	return NULL;
@@ -114,12 +121,9 @@ struct vt_chunk *vt_chunk_get(size_t want)
 
 void vt_chunk_put(struct vt_chunk *c)
 {
-	bool was_empty = !vt_chunk_left();
-
 	c->next = pool.free[c->class];
 	pool.free[c->class] = c;
-	if (was_empty)
-		vt_wake(NULL);
+	pool.free_bytes += c->size;
 }
 
 bool vt_chunk_left(void)
@@ -129,7 +133,13 @@ bool vt_chunk_left(void)
 	for (i = 0; i < VT_CLASSES; i++)
 		if (pool.free[i])
 			return true;
-	return pool.slab_count < VT_SLABS_MAX;
+	return pool.slab_count < pool.slab_max;
+}
+
+size_t vt_chunk_bytes_left(void)
+{
+	return pool.free_bytes +
+	       (size_t)(pool.slab_max - pool.slab_count) * VT_SLAB_BYTES;
 }
 
 /* -- generic receive buffers -------------------------------------------------- */
@@ -170,6 +180,7 @@ static int vt_generic_grow(void)
 
 int vt_generic_start(void)
 {
+	pool.slab_max = VT_SLABS_MAX;
 	return vt_generic_grow();
 }
 
@@ -222,6 +233,13 @@ static void vt_generic_give(void)
 		vt_generic_add(slab->key,
 			       slab->offset + at * VT_GENERIC_BYTES, run);
 	}
+}
+
+/* Most buffers hold unread data, and there will be no more of them: what
+ * comes now is better kept elsewhere. */
+bool vt_generic_scarce(void)
+{
+	return pool.out * 4 > pool.buffers * 3;
 }
 
 /* A buffer has been read. */

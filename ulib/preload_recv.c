@@ -28,6 +28,8 @@
 
 #include "preload.h"
 
+#define VT_SPILL_MAX (128u << 10) /* unread bytes of a stream, then */
+
 /* -- the backlog ---------------------------------------------------------------- */
 
 static struct vt_piece *vt_piece_first(struct vsock *s)
@@ -61,6 +63,7 @@ static void vt_piece_done(struct vsock *s)
 {
 	int buffer = vt_piece_first(s)->buffer;
 
+	free(vt_piece_first(s)->heap);
 	s->piece_head++;
 	s->piece_count--;
 	vt_generic_back(buffer);
@@ -88,6 +91,30 @@ static void vt_broken(struct vsock *s, int err)
 		s->err = s->eof && err == ECONNRESET ? EPIPE : err;
 }
 
+/*
+ * Generic buffers are scarce: keeps the bytes on the heap instead, so that
+ * streams which are read have buffers. One that is not read must not fill the
+ * heap: it is turned off until it has been.
+ */
+static void vt_spill(struct vsock *s, struct vt_piece *p)
+{
+	int buffer = p->buffer;
+	struct vtoe_sqe *q;
+
+	p->heap = malloc(p->length);
+	if (!p->heap)
+		return;
+	memcpy(p->heap, p->at, p->length);
+	p->at = p->heap;
+	p->buffer = -1;
+	vt_generic_back(buffer);
+	if (s->backlog < VT_SPILL_MAX || !s->grq)
+		return;
+	s->grq = false;
+	q = vt_sqe(vt_req_get(s, vt_req_ignore), VTOE_OP_GRQ_MODE, s->stream);
+	q->op_flags = 0;
+}
+
 /* Queues received bytes; the buffer is ours until they are read. */
 static void vt_receive_bytes(struct vsock *s, const struct vtoe_cqe *c)
 {
@@ -107,7 +134,10 @@ static void vt_receive_bytes(struct vsock *s, const struct vtoe_cqe *c)
 	p->at = at;
 	p->length = c->result;
 	p->buffer = index;
+	p->heap = NULL;
 	s->backlog += c->result;
+	if (vt_generic_scarce())
+		vt_spill(s, p);
 }
 
 /* A completion of generic receive, or of the request that turned it on. */
@@ -193,7 +223,8 @@ void vt_want_data(struct vsock *s)
 		return;
 	if (s->state == VT_LISTENING || s->shared)
 		vt_arm_poll(s);
-	else if (s->state == VT_CONNECTED && !s->grq && !s->eof && !s->reset)
+	else if (s->state == VT_CONNECTED && !s->grq && !s->eof &&
+		 !s->reset && s->backlog < VT_SPILL_MAX / 2)
 		vt_grq_on(s);
 }
 
@@ -259,6 +290,8 @@ size_t vt_backlog_take(struct vsock *s, struct vt_io *io, size_t done)
 			vt_piece_done(s);
 	}
 	vt.bytes_in += done - before;
+	if (!s->grq && !s->shared)
+		vt_want_data(s);
 	return done;
 }
 

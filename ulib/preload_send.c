@@ -3,10 +3,10 @@
  * preload_send.c - sending
  *
  * Theory of operation. A send copies into chunks of the arena, submits them
- * and returns, as the kernel's does with its send buffer; VT_SEND_CAP bounds
- * what is under way on one stream. Who finds no room waits (or gets EAGAIN)
- * until half of it is free again. An error of a SEND whose call has returned
- * already shows in a later call.
+ * and returns, as the kernel's does with its send buffer; a cap bounds what is
+ * under way on one stream. Who finds no room waits (or gets EAGAIN) until half
+ * of it is free again. An error of a SEND whose call has returned already
+ * shows in a later call.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,10 +14,42 @@
 
 #include "preload.h"
 
+#define VT_SEND_CAP (1u << 20)	/* of one stream, in bytes of chunks */
+#define VT_SEND_FLOOR 4096u
+#define VT_SENDS_SPARE 2048u	/* requests left to others than SEND */
+
+/* What one stream may have under way: a part of what is left, so that those
+ * whose peers do not read leave something to the others. */
+static size_t vt_send_cap(void)
+{
+	size_t cap = vt_chunk_bytes_left() / 4;
+
+	return cap > VT_SEND_CAP ? VT_SEND_CAP :
+	       cap < VT_SEND_FLOOR ? VT_SEND_FLOOR : cap;
+}
+
 bool vt_room(const struct vsock *s)
 {
-	return s->inflight < (s->want_room ? VT_SEND_LOW : VT_SEND_CAP) &&
-	       vt_chunk_left();
+	if (!vt.ctx || !vt_chunk_left() ||
+	    vt.sends + VT_SENDS_SPARE >= vtoe_device(vt.ctx)->max_inflight) {
+		vt.starved = true;
+		return false;
+	}
+	return !s->charged ||
+	       s->charged < vt_send_cap() / (s->want_room ? 2 : 1);
+}
+
+/* There is memory again: tell those that found none. */
+static void vt_send_fed(void)
+{
+	struct vsock *s;
+
+	if (!vt.starved)
+		return;
+	vt.starved = false;
+	for (s = vt.socks; s; s = s->next)
+		if (s->want_room && vt_room(s))
+			vt_notify(s);
 }
 
 static void vt_send_done(struct vt_req *r, const struct vtoe_cqe *c)
@@ -27,8 +59,10 @@ static void vt_send_done(struct vt_req *r, const struct vtoe_cqe *c)
 
 	if (s->dead)
 		return; /* the chunk is gone with the arena */
-	vt_chunk_put(r->chunk);
 	s->inflight -= r->bytes;
+	s->charged -= r->chunk->size;
+	vt.sends--;
+	vt_chunk_put(r->chunk);
 	if (c->result == -EPIPE) {
 		s->wr_broken = true;
 	} else if (c->result < 0 && c->result != -ECANCELED && !s->reset) {
@@ -43,6 +77,7 @@ static void vt_send_done(struct vt_req *r, const struct vtoe_cqe *c)
 	} else if (!s->inflight) {
 		vt_wake(s); /* fork and linger wait for that */
 	}
+	vt_send_fed();
 }
 
 /* Copies the next bytes of the vector into a chunk. */
@@ -83,6 +118,8 @@ static int vt_send_chunk(struct vsock *s, struct vt_io *io, size_t *done)
 	r->chunk = c;
 	r->bytes = n;
 	s->inflight += n;
+	s->charged += c->size;
+	vt.sends++;
 	q = vt_sqe(r, VTOE_OP_SEND, s->stream);
 	q->key = c->key;
 	q->offset = c->offset;
