@@ -249,6 +249,18 @@ static void lanes(void)
 	u8(2);
 	entry(VTOE_OP_CLOSE, 1, 0, 0, 0);
 	save("lane", "bulk");
+	connected();
+	entry(VTOE_OP_RECV, 1, 0, 100, 0);
+	entry(VTOE_OP_GRQ_ADD, 1, 512, 8192, 4);
+	for (i = 0; i < 4; i++)
+		entry(VTOE_OP_SEND, 1, i, 60000, 0);
+	u8(1 | 8 | 0x80); /* the region goes, and comes */
+	u8(1 | 8 | 0x20);
+	entry(VTOE_OP_RECV, 1, 0, 100, 0);
+	u8(1 | 8 | 0x10); /* the lane */
+	u8(1 | 8 | 0xb0);
+	connected();
+	save("lane", "removal");
 	for (i = 0; i < 20; i++)
 		entry(i, 0, 0, 16, 1);
 	save("lane", "all-ops");

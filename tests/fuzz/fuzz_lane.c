@@ -4,8 +4,9 @@
  *
  * The input is a sequence of actions: an entry with fields near what is valid
  * (key, stream, offset), an entry of 64 free bytes, a store to a ring's head,
- * a turn. Bytes that the service places must be inside the region: the canary
- * around it is looked at afterwards.
+ * a turn, and the removal of the region or the lane under all of it. Bytes that
+ * the service places must be inside the region: the canary around it is looked
+ * at afterwards.
  */
 #include "fuzz_guest.h"
 
@@ -77,6 +78,56 @@ static void newest(struct fuzz_guest *g, struct vtoe_cqe *c)
 	memset(c, 0, sizeof(*c));
 }
 
+/* The region or the lane goes, or comes again. */
+static void control(struct fuzz_guest *g, uint8_t what, uint32_t *produced)
+{
+	uint32_t n = *guest_word(g, VTOE_CTL_REQUEST_OFFSET), done;
+	struct vtoe_ctl_request q = { .user_data = 99 };
+	struct vtoe_ctl_completion c;
+
+	switch (what & 3) {
+	case 0:
+		q.op = VTOE_CTL_REGION_DEL;
+		q.u.key = g->key;
+		break;
+	case 1:
+		q.op = VTOE_CTL_LANE_DEL;
+		break;
+	case 2:
+		q.op = VTOE_CTL_REGION_ADD;
+		q.lane = what & 4 ? 0 : VTOE_LANE_ANY;
+		q.u.region.offset = GUEST_ARENA;
+		q.u.region.length = GUEST_BYTES - GUEST_ARENA;
+		q.u.region.count = 1;
+		q.u.region.rights = VTOE_REGION_READ | VTOE_REGION_WRITE;
+		break;
+	default:
+		q.op = VTOE_CTL_LANE_ADD;
+		q.u.lane.sq_offset = GUEST_SQ;
+		q.u.lane.cq_offset = GUEST_CQ;
+		q.u.lane.sq_entries = q.u.lane.cq_entries = GUEST_ENTRIES;
+		q.u.lane.vector = 1;
+	}
+	memcpy(guest_entry(g, VTOE_CTL_REQUEST_OFFSET, VTOE_CTL_ENTRIES, n),
+	       &q, sizeof(q));
+	*guest_word(g, VTOE_CTL_REQUEST_OFFSET) = n + 1;
+	conn_kick(g->conn);
+	guest_turns(what & 8 ? 3 : 1);
+	done = *guest_word(g, VTOE_CTL_COMPLETION_OFFSET);
+	*guest_word(g, VTOE_CTL_COMPLETION_OFFSET + 64) = done;
+	memcpy(&c, guest_entry(g, VTOE_CTL_COMPLETION_OFFSET, VTOE_CTL_ENTRIES,
+			       done - 1), sizeof(c));
+	if (c.result)
+		return;
+	if (c.op == VTOE_CTL_REGION_ADD)
+		g->key = c.key;
+	if (c.op == VTOE_CTL_LANE_DEL) {
+		memset(g->memory + GUEST_SQ, 0, VTOE_RING_HEADER);
+		memset(g->memory + GUEST_CQ, 0, VTOE_RING_HEADER);
+		*produced = 0;
+	}
+}
+
 static void canary(struct fuzz_guest *g, bool write)
 {
 	uint8_t *at = g->memory + GUEST_ARENA - CANARY;
@@ -111,6 +162,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		case 1: /* consume all completions */
 			*guest_word(&g, GUEST_CQ + 64) =
 				*guest_word(&g, GUEST_CQ);
+			if (action & 8)
+				control(&g, action >> 4, &produced);
 			break;
 		case 2:
 			conn_kick(g.conn);
