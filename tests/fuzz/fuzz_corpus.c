@@ -244,6 +244,14 @@ static void lanes(void)
 	entry(VTOE_OP_CLOSE, 1, 0, 0, VTOE_CLOSE_ABORT);
 	save("lane", "cancel");
 	connected();
+	entry(VTOE_OP_SHARE, 1, 0, 0, 0);
+	u8(2 | 8);
+	entry(VTOE_OP_ADOPT, 0, 0, 0, 0);
+	entry(VTOE_OP_SEND, 0, 0, 100, 0);
+	u8(2 | 8);
+	entry(VTOE_OP_CLOSE, 1, 0, 0, 0);
+	save("lane", "share");
+	connected();
 	for (i = 0; i < 20; i++)
 		entry(VTOE_OP_SEND, 1, i, 60000, 0);
 	u8(2);

@@ -193,9 +193,20 @@ void guest_settle(void)
 	FUZZ_MUST(nothing_left());
 }
 
-void guest_leave(struct fuzz_guest *g)
+void guest_part(struct fuzz_guest *g)
 {
 	conn_leave(g->conn);
-	guest_settle();
+	guest_turns(1);
+}
+
+void guest_forget(struct fuzz_guest *g)
+{
 	munmap(g->memory, GUEST_BYTES);
+}
+
+void guest_leave(struct fuzz_guest *g)
+{
+	guest_part(g);
+	guest_settle();
+	guest_forget(g);
 }

@@ -36,6 +36,10 @@ void guest_join(struct fuzz_guest *g, bool ready);
 void guest_turns(unsigned n);
 /* Leaves, waits until nothing is left, and checks that. */
 void guest_leave(struct fuzz_guest *g);
+/* The same in parts: hangs up, and after a guest_leave() of the last one
+ * unmaps the memory. */
+void guest_part(struct fuzz_guest *g);
+void guest_forget(struct fuzz_guest *g);
 /* The second half of that: all other ends have gone already. */
 void guest_settle(void);
 struct device *guest_device(void);

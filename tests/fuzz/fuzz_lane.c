@@ -4,9 +4,9 @@
  *
  * The input is a sequence of actions: an entry with fields near what is valid
  * (key, stream, offset), an entry of 64 free bytes, a store to a ring's head,
- * a turn, and the removal of the region or the lane under all of it. Bytes that
- * the service places must be inside the region: the canary around it is looked
- * at afterwards.
+ * a turn, and the removal of the region or the lane under all of it, by two
+ * guests, who may share streams. Bytes that the service places must be inside
+ * the region: the canary around it is looked at afterwards.
  */
 #include "fuzz_guest.h"
 
@@ -54,9 +54,6 @@ static void shape(struct fuzz_guest *g, struct fuzz_input *in,
 		e->u.option.name = fuzz_u16(in);
 		e->u.option.length = fuzz_u8(in);
 		fuzz_bytes(in, e->u.option.value, 8);
-		break;
-	case VTOE_OP_ADOPT: /* the answer to a SHARE, perhaps */
-		memcpy(e->u.token, last->u.token, sizeof(e->u.token));
 		break;
 	default:
 		break;
@@ -139,57 +136,78 @@ static void canary(struct fuzz_guest *g, bool write)
 		FUZZ_MUST(at[i] == 0xa5);
 }
 
+/* An entry of the current guest; ADOPT looks at what the other one shared. */
+static void submit(struct fuzz_guest *g, struct fuzz_guest *other,
+		   struct fuzz_input *in, bool free_form, uint32_t *produced)
+{
+	struct vtoe_cqe last, shared;
+	struct vtoe_sqe e = { 0 };
+
+	if (free_form) {
+		fuzz_bytes(in, &e, sizeof(e));
+	} else {
+		newest(g, &last);
+		shape(g, in, &e, &last);
+		newest(other, &shared);
+		if (e.op == VTOE_OP_ADOPT)
+			memcpy(e.u.token, shared.u.token, sizeof(e.u.token));
+	}
+	memcpy(guest_entry(g, GUEST_SQ, GUEST_ENTRIES, *produced), &e,
+	       sizeof(e));
+	++*produced;
+	*guest_word(g, GUEST_SQ) = *produced;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	struct fuzz_input in = { data, bytes };
-	uint32_t produced = 0, at;
-	unsigned actions = 0;
-	struct fuzz_guest g;
-	struct vtoe_cqe last;
-	struct vtoe_sqe e;
+	uint32_t produced[2] = { 0 }, at;
+	struct fuzz_guest guests[2];
+	unsigned actions = 0, who = 0;
+	struct fuzz_guest *g;
 	uint8_t action;
 
-	guest_join(&g, true);
-	canary(&g, true);
+	for (at = 0; at < 2; at++) {
+		guest_join(&guests[at], true);
+		canary(&guests[at], true);
+	}
 	while (in.left && actions++ < 200) {
 		action = fuzz_u8(&in);
-		memset(&e, 0, sizeof(e));
+		g = &guests[who];
 		switch (action & 7) {
 		case 0:
 			at = action & 8 ? GUEST_CQ : GUEST_SQ;
-			*guest_word(&g, at + (action >> 4) * 4) = fuzz_u32(&in);
+			*guest_word(g, at + (action >> 4) * 4) = fuzz_u32(&in);
 			break;
 		case 1: /* consume all completions */
-			*guest_word(&g, GUEST_CQ + 64) =
-				*guest_word(&g, GUEST_CQ);
+			*guest_word(g, GUEST_CQ + 64) =
+				*guest_word(g, GUEST_CQ);
 			if (action & 8)
-				control(&g, action >> 4, &produced);
+				control(g, action >> 4, &produced[who]);
 			break;
 		case 2:
-			conn_kick(g.conn);
+			conn_kick(g->conn);
 			guest_turns(1 + (action >> 6));
-			break;
-		case 3:
-			fuzz_bytes(&in, &e, sizeof(e));
+			if (action & 8)
+				who ^= 1;
 			break;
 		default:
-			newest(&g, &last);
-			shape(&g, &in, &e, &last);
-		}
-		if ((action & 7) < 3)
-			continue;
-		memcpy(guest_entry(&g, GUEST_SQ, GUEST_ENTRIES, produced), &e,
-		       sizeof(e));
-		produced++;
-		*guest_word(&g, GUEST_SQ) = produced;
-		if (action & 8) {
-			conn_kick(g.conn);
-			guest_turns(1);
+			submit(g, &guests[!who], &in, (action & 7) == 3,
+			       &produced[who]);
+			if (action & 8) {
+				conn_kick(g->conn);
+				guest_turns(1);
+			}
 		}
 	}
-	conn_kick(g.conn);
+	for (at = 0; at < 2; at++)
+		conn_kick(guests[at].conn);
 	guest_turns(3);
-	canary(&g, false);
-	guest_leave(&g);
+	for (at = 0; at < 2; at++)
+		canary(&guests[at], false);
+	/* One leaves before the other. */
+	guest_part(&guests[0]);
+	guest_leave(&guests[1]);
+	guest_forget(&guests[0]);
 	return 0;
 }
