@@ -78,7 +78,7 @@ int uring_open(struct uring *u, unsigned entries, unsigned files)
 	u->open = true;
 	u->report_usage = true;
 	u->files = files;
-	if (p.features & URING_FEAT_RW_ATTR &&
+	if (files && p.features & URING_FEAT_RW_ATTR &&
 	    !io_uring_register_files_sparse(&u->ring, files))
 		u->fixed = true;
 	u->restricted = !uring_restrict(u);

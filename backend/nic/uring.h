@@ -36,8 +36,9 @@ struct uring {
 	uint64_t enters;   /* system calls made */
 };
 
-/* A ring with room for `entries` submissions; `files` registered slots. What
- * the kernel refuses is left out; -errno if no ring can be made at all. */
+/* A ring with room for `entries` submissions; `files` registered slots, 0 for
+ * no table. What the kernel refuses is left out; -errno if no ring can be made
+ * at all. */
 int uring_open(struct uring *u, unsigned entries, unsigned files);
 void uring_close(struct uring *u);
 

@@ -52,7 +52,9 @@ int device_init(struct device *d, const struct device_limits *limits,
 	d->free_index = calloc(limits->streams + 1, sizeof(*d->free_index));
 	rc = -ENOMEM;
 	if (d->streams && d->generation && d->free_index)
-		rc = uring_open(&d->uring, URING_ENTRIES, limits->streams + 1);
+		rc = uring_open(&d->uring, URING_ENTRIES,
+				limits->no_registered_files ?
+					0 : limits->streams + 1);
 	if (rc) {
 		device_free(d);
 		return rc;

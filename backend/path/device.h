@@ -279,6 +279,7 @@ struct device_limits {
 	uint32_t ring_entries;
 	uint32_t drain_ms;
 	uint32_t spin_usec;	/* poll before sleeping */
+	bool no_registered_files; /* as with a kernel without good ones */
 };
 
 #define DEVICE_CONNECTS 64
