@@ -44,6 +44,7 @@ const struct isolation_syscall isolation_sanitizer[] = {
 	ANY(getuid),
 	ANY(geteuid),
 	ANY(getppid),
+	ANY(ioctl), /* is the log a terminal? */
 	ANY(uname),
 	ANY(sysinfo),
 };
