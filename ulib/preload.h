@@ -16,7 +16,8 @@
  *   preload_wait.c     sleeping, waking
  *   preload_signal.c   the program's signal handlers
  *   preload_pool.c     memory of the arena: send chunks, generic buffers
- *   preload_socket.c   socket, bind, connect, listen, accept and their likes
+ *   preload_socket.c   socket, bind, connect
+ *   preload_listen.c   listen, accept
  *   preload_close.c    close, shutdown, linger
  *   preload_recv.c     receiving
  *   preload_send.c     sending
@@ -277,6 +278,13 @@ void vt_reports_forget(void);
 void vt_kernel_decided(struct vsock *s, int fd);
 void vt_connect_done(struct vsock *s, int result,
 		     const struct vtoe_address *local);
+void vt_to_kernel(struct vsock *s, int fd, unsigned why, const char *detail,
+		  const struct sockaddr *to, socklen_t len);
+int vt_decide(struct vsock *s, int fd, const struct vtoe_address *a,
+	      const struct sockaddr *to, socklen_t len);
+struct vt_req *vt_open_begin(struct vsock *s);
+int vt_open_finish(struct vsock *s, struct vt_req *r);
+unsigned vt_open_fallback(int rc);
 int vt_drop_stream(struct vsock *s, bool abort);
 
 /* preload_close.c */
