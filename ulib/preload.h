@@ -95,6 +95,7 @@ struct vsock {
 	uint64_t inode; /* of the placeholder: names us across exec */
 	bool nonblock;
 	bool shared;	 /* another process may hold the stream too */
+	bool handed;	 /* ... and did not count itself (exec) */
 	bool connecting; /* the kernel's SS_CONNECTING: see vt_connect */
 	bool reset;	 /* the connection broke */
 	bool dead;	 /* the backend died */
@@ -112,6 +113,7 @@ struct vsock {
 	struct vt_piece *pieces;
 	unsigned piece_head, piece_count, piece_room;
 	size_t backlog;
+	int *holders; /* processes that hold the stream; NULL: unknown */
 	struct vt_shared_backlog *common; /* left over at a fork */
 	int common_fd;
 	size_t inflight; /* bytes submitted to SEND */
@@ -345,6 +347,9 @@ size_t vt_common_bytes(struct vsock *s);
 void vt_common_drop(struct vsock *s);
 int vt_common_map(struct vsock *s, int fd);
 int vt_make_shared(struct vsock *s);
+void vt_hold_begin(struct vsock *s);
+void vt_hold_end(struct vsock *s); /* this process holds it no more */
+void vt_try_unshare(struct vsock *s);
 void vt_fork_setup(void);
 int vt_share(struct vsock *s, unsigned char token[16]);
 void vt_token_drop(const unsigned char token[16]);

@@ -73,6 +73,7 @@ void vsock_last_close(struct vsock *s)
 	}
 	abort = vt_close_aborts(s);
 	s->state = VT_CLOSED;
+	vt_hold_end(s);
 	vt_items_forget(s);
 	vt_backlog_drop(s);
 	r = vt_close_submit(s, abort);

@@ -92,7 +92,9 @@ static int vt_handoff_make(bool all)
 
 		next = s->next;
 		if (s->state == VT_NEW || s->state == VT_CLOSED || s->dead ||
-		    !s->o.refs || !(all || vt_survives(s)))
+		    !s->o.refs)
+			continue;
+		if (!all && !vt_survives(s))
 			continue;
 		vt_hold(&s->o);
 		given = !vt_make_shared(s);
@@ -101,6 +103,8 @@ static int vt_handoff_make(bool all)
 			given = vt_share(s, record.token) >= 0;
 			memcpy(s->token, record.token, sizeof(s->token));
 			s->has_token = given;
+			if (given)
+				vt_hold_begin(s); /* for good */
 		}
 		if (given && s->common_fd >= 0)
 			REAL(fcntl)(s->common_fd, F_SETFD, 0);
@@ -206,6 +210,22 @@ static char **vt_environment(char *const env[], int fd, char *text,
 	return copy;
 }
 
+/*
+ * An exec drops the streams whose descriptors are all close-on-exec, and says
+ * so to the other holders; -1 before, +1 if it failed.
+ */
+static void vt_exec_drops(int change)
+{
+	struct vsock *s;
+
+	vt_lock();
+	for (s = vt.socks; s; s = s->next)
+		if (s->holders && s->o.refs && !vt_survives(s))
+			__atomic_add_fetch(s->holders, change,
+					   __ATOMIC_RELEASE);
+	vt_unlock();
+}
+
 /* Runs one of the exec or spawn functions with the streams handed over. */
 #define VT_WITH_HANDOFF(all, env, call)                                     \
 	do {                                                                \
@@ -222,19 +242,23 @@ static char **vt_environment(char *const env[], int fd, char *text,
 		return rc;                                                  \
 	} while (0)
 
+#define VT_EXEC(call)                               \
+	(vt_exec_drops(-1), rc = (call), err = errno, \
+	 vt_exec_drops(1), errno = err, rc)
+
 VT_EXPORT int execve(const char *path, char *const argv[], char *const env[])
 {
-	VT_WITH_HANDOFF(false, env, REAL(execve)(path, argv, with));
+	VT_WITH_HANDOFF(false, env, VT_EXEC(REAL(execve)(path, argv, with)));
 }
 
 VT_EXPORT int execvpe(const char *file, char *const argv[], char *const env[])
 {
-	VT_WITH_HANDOFF(false, env, REAL(execvpe)(file, argv, with));
+	VT_WITH_HANDOFF(false, env, VT_EXEC(REAL(execvpe)(file, argv, with)));
 }
 
 VT_EXPORT int fexecve(int fd_, char *const argv[], char *const env[])
 {
-	VT_WITH_HANDOFF(false, env, REAL(fexecve)(fd_, argv, with));
+	VT_WITH_HANDOFF(false, env, VT_EXEC(REAL(fexecve)(fd_, argv, with)));
 }
 
 VT_EXPORT int execv(const char *path, char *const argv[])

@@ -134,6 +134,69 @@ static int vt_backlog_to_common(struct vsock *s)
 	return 0;
 }
 
+/* -- who holds a stream --------------------------------------------------------------- */
+
+/*
+ * A counter for each stream that a fork shared, in memory common to all
+ * processes of the family. A child that closes the stream, or executes another
+ * program without it, counts down; when only one process is left, the stream
+ * is its own again. A process that dies without counting leaves the stream
+ * shared, which is slower but not wrong.
+ */
+#define VT_COUNTERS 16384
+
+static struct {
+	int *at; /* the first is unused */
+	int used;
+} counters;
+
+static int *vt_counter_new(void)
+{
+	if (!counters.at) {
+		int *at = mmap(NULL, VT_COUNTERS * sizeof(*at),
+			       PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+		if (at == MAP_FAILED)
+			return NULL;
+		counters.at = at;
+	}
+	/* taken with an atomic step: the others of the family take too */
+	if (__atomic_load_n(counters.at, __ATOMIC_RELAXED) + 1 >= VT_COUNTERS)
+		return NULL;
+	return &counters.at[__atomic_add_fetch(counters.at, 1,
+					       __ATOMIC_RELAXED)];
+}
+
+/* A fork is about to give it to one process more. */
+void vt_hold_begin(struct vsock *s)
+{
+	if (!s->holders && !s->handed) {
+		s->holders = vt_counter_new();
+		if (s->holders)
+			*s->holders = 1;
+	}
+	if (s->holders)
+		__atomic_add_fetch(s->holders, 1, __ATOMIC_RELAXED);
+}
+
+void vt_hold_end(struct vsock *s)
+{
+	if (s->holders)
+		__atomic_sub_fetch(s->holders, 1, __ATOMIC_RELEASE);
+	s->holders = NULL;
+}
+
+/* Are we the last that hold it? Then it is ours alone. */
+void vt_try_unshare(struct vsock *s)
+{
+	if (!s->shared || !s->holders || s->common || s->poll_busy ||
+	    __atomic_load_n(s->holders, __ATOMIC_ACQUIRE) != 1)
+		return;
+	s->shared = false;
+	s->poll_bits = 0;
+}
+
 /* -- sharing ------------------------------------------------------------------------- */
 
 /* From now on another process may hold the stream too. */
@@ -181,6 +244,7 @@ int vt_adopt(struct vsock *s, const unsigned char token[16])
 		rc = vt_req_result(r, &c);
 	}
 	s->shared = true;
+	s->handed = !s->holders;
 	if (rc >= 0) {
 		s->stream = c.stream;
 		return 0;
@@ -215,8 +279,10 @@ static void vt_fork_prepare(void)
 		s->has_token = false;
 		if (vt_has_stream(s)) {
 			vt_hold(&s->o); /* the lock is given up meanwhile */
-			if (!vt_make_shared(s) && vt_share(s, s->token) >= 0)
+			if (!vt_make_shared(s) && vt_share(s, s->token) >= 0) {
 				s->has_token = true;
+				vt_hold_begin(s);
+			}
 			next = s->next;
 			vt_drop(&s->o);
 		} else {

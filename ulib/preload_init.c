@@ -84,7 +84,8 @@ __attribute__((constructor(101))) void vt_start(void)
 
 __attribute__((destructor)) static void vt_end(void)
 {
-	if (vt.config.stats)
+	/* programs of a script that had no sockets say nothing */
+	if (vt.config.stats && vt.offloaded + vt.fallbacks)
 		vt_stats_say();
 }
 

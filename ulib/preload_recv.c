@@ -135,6 +135,7 @@ static void vt_receive_bytes(struct vsock *s, const struct vtoe_cqe *c)
 	p->length = c->result;
 	p->buffer = index;
 	p->heap = NULL;
+	s->poll_bits = 0;
 	s->backlog += c->result;
 	if (vt_generic_scarce())
 		vt_spill(s, p);
@@ -193,7 +194,10 @@ static void vt_poll_done(struct vt_req *r, const struct vtoe_cqe *c)
 	struct vsock *s = r->s;
 
 	s->poll_busy = false;
-	if (c->result >= 0)
+	vt_try_unshare(s);
+	if (s->state == VT_CONNECTED && !s->shared)
+		vt_want_data(s);
+	else if (c->result >= 0)
 		s->poll_bits |= c->result;
 	else if (c->result != -ECANCELED)
 		s->poll_bits |= POLLERR;
@@ -221,6 +225,7 @@ void vt_want_data(struct vsock *s)
 {
 	if (s->dead)
 		return;
+	vt_try_unshare(s);
 	if (s->state == VT_LISTENING || s->shared)
 		vt_arm_poll(s);
 	else if (s->state == VT_CONNECTED && !s->grq && !s->eof &&
@@ -428,6 +433,7 @@ static ssize_t vt_recv_own(struct vsock *s, struct vt_io *io, bool wait)
 	size_t done = 0;
 	int rc = 0;
 
+	s->poll_bits = 0;
 	vt_want_data(s);
 	if (!s->piece_count) {
 		vt_submit();
@@ -468,6 +474,7 @@ ssize_t vt_recv(struct vsock *s, int fd, struct vt_io *io)
 {
 	bool wait = !s->nonblock && !(io->flags & MSG_DONTWAIT);
 
+	vt_try_unshare(s);
 	if (s->shared && wait)
 		wait = !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK);
 	if (io->flags & MSG_OOB)

@@ -305,6 +305,7 @@ void vsock_free(struct vsock *s)
 	else
 		vt.socks = s->next;
 	vt_items_forget(s);
+	vt_hold_end(s);
 	vt_common_drop(s);
 	free(s->pieces);
 	free(s->options);
