@@ -57,7 +57,7 @@ need() {
 sane() {
 	[ -z "${VTOE_SAN_PRELOAD:-}" ] || LD_PRELOAD=$VTOE_SAN_PRELOAD \
 		ASAN_OPTIONS=detect_leaks=0 timeout 5 "$@" >/dev/null 2>&1 ||
-		skip "$1 does not run with the sanitizer's library"
+		skip "this machine: $1 does not run with the sanitizer's library"
 }
 
 # wait_for SECONDS CMD...: until CMD succeeds; 1 when the time is over.

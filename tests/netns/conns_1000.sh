@@ -7,7 +7,7 @@ count=${VTOE_TEST_CONNECTIONS:-1000}
 net_begin $((60 + count / 100)) "$0" "$@"
 files=$(awk '/^Max open files/ { print $5 }' /proc/self/limits)
 [ "$files" -gt $((count + 200)) ] ||
-	skip "$count connections need more open files than $files: ulimit -Hn"
+	skip "this machine: $count connections need more open files than $files"
 # shellcheck disable=SC2034 # for net_up
 NET_GUEST_KEYS="streams = $((count * 2 + 100))
 peer_streams = $((count * 2 + 100))"
