@@ -127,6 +127,17 @@ static int toe_setopt(struct lane *lane, struct stream *s,
 	return rc;
 }
 
+/* The kernel does not know the time that we wait ourselves. */
+static int toe_linger_of(const struct stream *s, uint8_t *value, uint32_t want)
+{
+	const struct linger l = { .l_onoff = 1, .l_linger = s->linger };
+
+	if (want > sizeof(l))
+		want = sizeof(l);
+	memcpy(value, &l, want);
+	return (int)want;
+}
+
 static int toe_getopt(struct lane *lane, struct stream *s,
 		      const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe)
 {
@@ -141,8 +152,12 @@ static int toe_getopt(struct lane *lane, struct stream *s,
 	memset(value, 0, sizeof(value));
 	if (is_lowat(&sqe->u.option))
 		toe_recv_lowat_reset(s);
-	n = socket_get_option(s->fd, sqe->u.option.level, sqe->u.option.name,
-			      value, want);
+	if (s->linger && sqe->u.option.level == SOL_SOCKET &&
+	    sqe->u.option.name == SO_LINGER)
+		n = toe_linger_of(s, value, want);
+	else
+		n = socket_get_option(s->fd, sqe->u.option.level,
+				      sqe->u.option.name, value, want);
 	if (n < 0)
 		return n;
 	if (want <= sizeof(cqe->u.value)) {

@@ -15,6 +15,15 @@
 
 #include "nic/socket.h"
 
+/* What a connection has from its listener, of that which the kernel does not
+ * know or which is not plain to see. */
+static void accept_inherit(struct stream *s, const struct stream *listener)
+{
+	s->state = STREAM_CONNECTED;
+	s->lowat_guest = listener->lowat_guest;
+	s->linger = listener->linger;
+}
+
 /* Makes the stream of an accepted socket and tells the lane. -> result */
 static int accept_deliver(struct request *r, int fd, bool more)
 {
@@ -41,8 +50,7 @@ static int accept_deliver(struct request *r, int fd, bool more)
 			cqe.flags = 0;
 		}
 	}
-	s->state = STREAM_CONNECTED;
-	s->lowat_guest = r->stream->lowat_guest; /* inherited */
+	accept_inherit(s, r->stream);
 	cqe.stream = s->id;
 	lane->conn->device->stats->accepts++;
 	request_finish_cqe(told, &cqe);
@@ -119,8 +127,7 @@ int toe_accept(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 			close(fd);
 			return rc;
 		}
-		got->state = STREAM_CONNECTED;
-		got->lowat_guest = s->lowat_guest;
+		accept_inherit(got, s);
 		cqe->stream = got->id;
 		s->device->stats->accepts++;
 		return 0;

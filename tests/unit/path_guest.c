@@ -134,6 +134,8 @@ void add_lane(struct guest *g, uint32_t sq_entries, uint32_t cq_entries)
 
 	g->rings = cq + VTOE_RING_BYTES(cq_entries);
 	assert_true(g->rings <= ARENA);
+	memset(g->memory + sq, 0, VTOE_RING_HEADER);
+	memset(g->memory + cq, 0, VTOE_RING_HEADER);
 	q.u.lane.sq_offset = sq;
 	q.u.lane.cq_offset = cq;
 	q.u.lane.sq_entries = sq_entries;
