@@ -103,6 +103,7 @@ struct vsock {
 	bool shut_rd, shut_wr;
 	bool wr_broken;	 /* a SEND found the stream broken */
 	bool failed;	 /* the last connect failed */
+	int queue;	 /* listen's second argument */
 	bool grq;	 /* generic receive is on */
 	bool poll_busy;	 /* a POLL is under way */
 	bool want_room;	 /* somebody found no room to send */
@@ -308,6 +309,7 @@ size_t vt_backlog_take(struct vsock *s, struct vt_io *io, size_t done);
 void vt_receive_done(struct vsock *s, const struct vtoe_cqe *c);
 void vt_want_data(struct vsock *s);
 void vt_ask_data(struct vsock *s);
+ssize_t vt_waiting_bytes(struct vsock *s);
 void vt_arm_poll(struct vsock *s);
 void vt_backlog_drop(struct vsock *s);
 size_t vt_backlog_bytes(struct vsock *s);
@@ -321,6 +323,10 @@ bool vt_room(const struct vsock *s);
 bool vt_option_is_kernels(int level, int name);
 int vt_getsockopt_live(struct vsock *s, int level, int name, void *value,
 		       socklen_t len);
+struct vt_req *vt_option_submit(struct vsock *s, uint32_t stream,
+				const struct vt_option *o,
+				void (*done)(struct vt_req *,
+					     const struct vtoe_cqe *));
 void vt_replay(struct vsock *s, uint32_t stream);
 void vt_inherit(struct vsock *from, struct vsock *to, int fd);
 

@@ -213,7 +213,7 @@ static int vt_ioctl(struct vsock *s, int fd, unsigned long request, void *arg)
 		vt_want_data(s);
 		vt_submit();
 		vt_reap();
-		*(int *)arg = vt_backlog_bytes(s);
+		*(int *)arg = vt_waiting_bytes(s);
 		return 0;
 	case TIOCOUTQ:
 		if (!arg)

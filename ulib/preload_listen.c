@@ -6,7 +6,10 @@
  * that share a listener take turns, and connections stay in the backend's
  * backlog until somebody wants them. The accepted stream gets a placeholder
  * like any other; it is made first, so that a full table of descriptors loses
- * no connection. Readiness of a listener is asked for with POLL.
+ * no connection. Readiness of a listener is asked for with POLL. When the
+ * backend dies, whoever accepts learns of it by ECONNABORTED, which servers take
+ * for a passing error; the next accept listens again at the backend's
+ * successor, so that a server outlives a worker.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +19,7 @@
 
 static int vt_listen(struct vsock *s, int fd, int backlog)
 {
+	int q_length = backlog < 0 ? 4096 : backlog;
 	bool fresh = s->state == VT_NEW;
 	struct vt_req *open = NULL, *r;
 	struct vtoe_sqe *q;
@@ -32,7 +36,7 @@ static int vt_listen(struct vsock *s, int fd, int backlog)
 	}
 	r = vt_req_get(s, NULL);
 	q = vt_sqe(r, VTOE_OP_LISTEN, fresh ? VTOE_STREAM_LAST : s->stream);
-	q->length = backlog < 0 ? 4096 : backlog;
+	q->length = q_length;
 	rc = fresh ? vt_open_finish(s, open) : 0;
 	if (rc) {
 		vt_req_result(r, NULL);
@@ -48,6 +52,7 @@ static int vt_listen(struct vsock *s, int fd, int backlog)
 		s->local = c.u.address;
 		s->has_local = true;
 	}
+	s->queue = q_length;
 	if (s->state != VT_LISTENING) {
 		struct sockaddr_storage at;
 		socklen_t len = vtoe_address_to(&s->local,
@@ -77,6 +82,41 @@ VT_EXPORT int listen(int fd, int backlog)
 	return rc;
 }
 
+/*
+ * The backend died and another came: listens there again, at the same address.
+ * Processes that share the listener all do, side by side.
+ */
+static int vt_listen_again(struct vsock *s)
+{
+	struct vt_option together = { SOL_SOCKET, SO_REUSEPORT, sizeof(int),
+				      { 1 } };
+	struct vt_req *open, *bind, *listen;
+	int rc;
+
+	if (!s->has_local || vt_backend())
+		return -ECONNRESET;
+	open = vt_open_begin(s);
+	if (s->shared)
+		vt_option_submit(s, VTOE_STREAM_LAST, &together,
+				 vt_req_ignore);
+	bind = vt_req_get(s, NULL);
+	vt_sqe(bind, VTOE_OP_BIND, VTOE_STREAM_LAST)->u.address = s->local;
+	listen = vt_req_get(s, NULL);
+	vt_sqe(listen, VTOE_OP_LISTEN, VTOE_STREAM_LAST)->length = s->queue;
+	rc = vt_open_finish(s, open);
+	if (vt_req_result(bind, NULL) < 0)
+		rc = -ECONNRESET;
+	if (vt_req_result(listen, NULL) < 0)
+		rc = -ECONNRESET;
+	if (rc < 0) {
+		s->dead = s->reset = true;
+		return -ECONNRESET;
+	}
+	s->err = 0;
+	s->poll_bits = 0;
+	return 0;
+}
+
 /* One ACCEPT; -> 0 with the completion, or a negated errno. */
 static int vt_accept_once(struct vsock *s, bool wait, struct vtoe_cqe *c)
 {
@@ -86,16 +126,18 @@ static int vt_accept_once(struct vsock *s, bool wait, struct vtoe_cqe *c)
 	int rc;
 
 	for (;;) {
-		if (s->dead)
-			return -ECONNRESET;
+		if (s->dead && vt_listen_again(s))
+			return -ECONNABORTED;
 		if (s->shut_rd)
 			return -EINVAL;
 		r = vt_req_get(s, NULL);
 		q = vt_sqe(r, VTOE_OP_ACCEPT, s->stream);
 		q->op_flags = wait ? 0 : VTOE_IO_NONBLOCK;
 		rc = vt_req_wait(r, wait ? deadline : VT_NEVER);
-		if (!rc)
-			return vt_req_result(r, c);
+		if (!rc) {
+			rc = vt_req_result(r, c);
+			return s->dead ? -ECONNABORTED : rc;
+		}
 		if (vt_req_cancel(r, c) >= 0)
 			return 0; /* it came after all */
 		if (rc == -ETIME)

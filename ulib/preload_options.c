@@ -71,10 +71,10 @@ static void vt_option_keep(struct vsock *s, int level, int name,
 	memcpy(o->value, value, len);
 }
 
-static struct vt_req *vt_option_submit(struct vsock *s, uint32_t stream,
-				       const struct vt_option *o,
-				       void (*done)(struct vt_req *,
-						    const struct vtoe_cqe *))
+struct vt_req *vt_option_submit(struct vsock *s, uint32_t stream,
+				const struct vt_option *o,
+				void (*done)(struct vt_req *,
+					     const struct vtoe_cqe *))
 {
 	struct vt_req *r = vt_req_get(s, done);
 	struct vtoe_sqe *q = vt_sqe(r, VTOE_OP_SETOPT, stream);

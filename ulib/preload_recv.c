@@ -356,6 +356,17 @@ static ssize_t vt_recv_once(struct vsock *s, struct vt_io *io, size_t *done,
 	return rc;
 }
 
+/* How much can be read: of a shared stream, what the backend lets us see. */
+ssize_t vt_waiting_bytes(struct vsock *s)
+{
+	struct vt_io io = { .flags = MSG_PEEK, .bytes = VT_SPILL_MAX };
+	size_t done = vt_backlog_bytes(s), more = 0;
+
+	if (s->shared && s->state == VT_CONNECTED && !s->dead)
+		vt_recv_once(s, &io, &more, false, VT_NEVER);
+	return done + more;
+}
+
 /*
  * What can be read, asked with an answer: for a poll that does not wait, of a
  * listener or stream that the backend has not been asked about yet.

@@ -216,7 +216,10 @@ int vt_sleep(const void *on, int64_t deadline, struct pollfd *extra,
 	died = rc > 0 && n == 3 && vt.leader == w &&
 	       (fds[2].revents & (POLLHUP | POLLERR | POLLNVAL));
 	vt_waiter_unlink(w);
-	if (rc > 0 && fds[0].revents) {
+	if (rc > 0 && fds[0].revents & POLLNVAL) {
+		vt_unprotect(w->fd); /* closed by a system call of its own */
+		w->fd = -1;
+	} else if (rc > 0 && fds[0].revents) {
 		uint64_t drain;
 
 		while (REAL(read)(w->fd, &drain, sizeof(drain)) > 0)
