@@ -155,7 +155,8 @@ struct stream {
 	int32_t recv_error;	/* came behind bytes: the next RECV's */
 	uint32_t inflight;	/* kernel operations, and zero-copy notices */
 	uint32_t zc_out;	/* zero-copy sends that the kernel still reads */
-	uint32_t generic_out;	/* generic buffers that the guest has of it */
+	uint32_t generic_out;	/* generic buffers that the guest has of it, */
+	struct lane *generic_out_lane; /* at this lane, the last with GRQ on */
 	struct lane *generic_lane;
 	struct request *generic_off; /* GRQ_MODE off, waits for rest */
 	uint64_t generic_user;

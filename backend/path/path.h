@@ -137,8 +137,8 @@ void toe_recv_next(struct stream *s);
 void toe_recv_lowat_reset(struct stream *s);
 void toe_recv_done(struct request *r, int32_t result, uint32_t flags);
 void toe_generic_done(struct stream *s, int32_t result, uint32_t flags);
-/* Stops generic receive of a stream (its lane goes, or GRQ_MODE off). */
-void toe_generic_stop(struct stream *s);
+/* A lane holds the stream no more: ends its generic receive. */
+void toe_generic_unhold(struct stream *s, const struct lane *lane);
 /* Tries the lane's starved streams again. */
 void toe_generic_feed(struct lane *lane);
 void toe_generic_free(struct lane *lane);

@@ -311,8 +311,7 @@ void stream_unhold(struct hold *h, bool abort)
 	pool_put(&d->holds, h);
 	stream_op_begin(s); /* the stream stays over the calls below */
 	stream_own(s);
-	if (s->generic_lane == lane)
-		toe_generic_stop(s);
+	toe_generic_unhold(s, lane);
 	stream_cancel_queue(&s->recvs, lane);
 	stream_cancel_queue(&s->accepts, lane);
 	stream_cancel_queue(&s->others, lane);

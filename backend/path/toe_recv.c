@@ -334,6 +334,24 @@ static void generic_lend(struct generic_pool *g, uint16_t id, uint8_t *at)
 	g->lent++;
 }
 
+static void generic_free(struct generic_pool *g, uint32_t id)
+{
+	g->buffers[id].state = GENERIC_FREE;
+	g->free_ids[g->free_count++] = (uint16_t)id;
+}
+
+/* A buffer is not out any more: given back, or its region is gone. */
+static void generic_forget(struct lane *lane, uint32_t id)
+{
+	struct generic_pool *g = &lane->generic;
+	struct stream *s;
+
+	generic_free(g, id);
+	if (!stream_find(lane, g->buffers[id].stream, &s) &&
+	    s->generic_out_lane == lane && s->generic_out)
+		s->generic_out--;
+}
+
 /* Is this memory a buffer that the guest gives back? Guests return them nearly
  * in the order in which they got them, so the hint mostly finds it. */
 static int generic_returned(struct lane *lane, uint64_t key, uint64_t offset)
@@ -343,7 +361,6 @@ static int generic_returned(struct lane *lane, uint64_t key, uint64_t offset)
 
 	for (n = 0, id = g->hint; n < GENERIC_BUFFERS; n++, id++) {
 		struct generic_buffer *b;
-		struct stream *s;
 
 		id &= GENERIC_BUFFERS - 1;
 		b = &g->buffers[id];
@@ -351,10 +368,7 @@ static int generic_returned(struct lane *lane, uint64_t key, uint64_t offset)
 		    b->offset != offset)
 			continue;
 		g->hint = id + 1;
-		b->state = GENERIC_FREE;
-		g->free_ids[g->free_count++] = (uint16_t)id;
-		if (!stream_find(lane, b->stream, &s) && s->generic_out)
-			s->generic_out--;
+		generic_forget(lane, id);
 		return 1;
 	}
 	return 0;
@@ -444,9 +458,14 @@ void toe_generic_region_gone(struct lane *lane, struct region *r)
 
 	if (!g->ring)
 		return;
-	for (id = 0; id < GENERIC_BUFFERS; id++)
-		found += g->buffers[id].state == GENERIC_LENT &&
-			 g->buffers[id].region == r;
+	for (id = 0; id < GENERIC_BUFFERS; id++) {
+		struct generic_buffer *b = &g->buffers[id];
+
+		found += b->state == GENERIC_LENT && b->region == r;
+		/* nobody can give these back any more */
+		if (b->state == GENERIC_OUT && b->key == r->key)
+			generic_forget(lane, id);
+	}
 	if (!found)
 		return;
 	io_uring_unregister_buf_ring(&u->ring, g->group);
@@ -466,8 +485,7 @@ void toe_generic_region_gone(struct lane *lane, struct region *r)
 			generic_lend(g, (uint16_t)id,
 				     b->region->at + b->offset);
 		} else {
-			b->state = GENERIC_FREE;
-			g->free_ids[g->free_count++] = (uint16_t)id;
+			generic_free(g, id);
 			region_put(lane->conn, r);
 		}
 	}
@@ -482,7 +500,9 @@ int toe_grq_mode(struct lane *lane, struct stream *s,
 			return -EBUSY;
 		if (s->generic_off) /* its Off comes first */
 			return -EALREADY;
-		s->generic_lane = lane;
+		if (s->generic_out_lane != lane)
+			s->generic_out = 0;
+		s->generic_lane = s->generic_out_lane = lane;
 		s->generic_user = sqe->user_data;
 		s->generic_on = true;
 		toe_recv_next(s);
@@ -521,7 +541,8 @@ static void toe_generic_rest(struct stream *s)
 		request_finish(off, 0, 0);
 }
 
-void toe_generic_stop(struct stream *s)
+/* Its lane goes. */
+static void toe_generic_stop(struct stream *s)
 {
 	s->generic_on = false;
 	list_del(&s->starved_node);
@@ -532,6 +553,17 @@ void toe_generic_stop(struct stream *s)
 		s->generic_held = false;
 	}
 	toe_generic_rest(s);
+}
+
+void toe_generic_unhold(struct stream *s, const struct lane *lane)
+{
+	if (s->generic_lane == lane)
+		toe_generic_stop(s);
+	if (s->generic_out_lane != lane)
+		return;
+	/* what it still has does not keep the others from reading */
+	s->generic_out_lane = NULL;
+	s->generic_out = 0;
 }
 
 void toe_generic_posted(struct stream *s)
@@ -571,6 +603,7 @@ static struct generic_buffer *toe_generic_take(struct lane *lane,
 	struct generic_pool *g = &lane->generic;
 	uint16_t id = (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT);
 	struct generic_buffer *b;
+	struct region *r;
 
 	if (!(flags & IORING_CQE_F_BUFFER) || id >= GENERIC_BUFFERS)
 		return NULL;
@@ -578,23 +611,22 @@ static struct generic_buffer *toe_generic_take(struct lane *lane,
 	if (b->state != GENERIC_LENT)
 		return NULL;
 	g->lent--;
-	if ((result <= 0 || !wanted) && b->region->removing) {
-		b->state = GENERIC_FREE;
-		g->free_ids[g->free_count++] = id;
-		region_put(lane->conn, b->region);
-		b->region = NULL;
+	r = b->region;
+	if ((result <= 0 || !wanted) && !r->removing) {
+		generic_lend(g, id, r->at + b->offset);
 		return NULL;
 	}
-	if (result <= 0 || !wanted) {
-		generic_lend(g, id, b->region->at + b->offset);
-		return NULL;
-	}
-	b->state = GENERIC_OUT;
-	b->stream = s->id;
-	s->generic_out++;
-	region_put(lane->conn, b->region);
 	b->region = NULL;
-	return b;
+	if (r->removing) {
+		/* the guest gets what is in it, but cannot give it back */
+		generic_free(g, id);
+	} else {
+		b->state = GENERIC_OUT;
+		b->stream = s->id;
+		s->generic_out++;
+	}
+	region_put(lane->conn, r);
+	return result > 0 && wanted ? b : NULL;
 }
 
 void toe_generic_done(struct stream *s, int32_t result, uint32_t flags)
