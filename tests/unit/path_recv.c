@@ -279,10 +279,191 @@ static void test_region_in_flight(void **state)
 	stop();
 }
 
+/* The mark of a large receive is gone before anything else looks at the
+ * socket: one byte is readable at once, whatever asks for it, and however the
+ * large receive has ended. */
+static void test_one_byte_after_whole(void **state)
+{
+	enum { WHOLE = 200000 };
+	static const struct {
+		enum vtoe_op op;
+		uint32_t length, flags;
+		int32_t result;
+	} ask[] = {
+		{ VTOE_OP_RECV, 100, 0, 1 },
+		{ VTOE_OP_RECV, 1, VTOE_IO_WAITALL, 1 },
+		{ VTOE_OP_RECV, 100, VTOE_IO_PEEK, 1 },
+		{ VTOE_OP_RECV, 100, VTOE_IO_NONBLOCK, 1 },
+		{ VTOE_OP_POLL, 0, POLLIN, POLLIN },
+	};
+	uint8_t *data = calloc(1, WHOLE);
+	struct vtoe_sqe *e;
+	struct vtoe_cqe c;
+	struct guest g;
+	uint32_t id;
+	unsigned i, way, n;
+	int peer;
+
+	(void)state;
+	start();
+	join(&g);
+	for (i = 0; i < sizeof(ask) / sizeof(*ask); i++) {
+		for (way = 0; way < 3; way++) {
+			id = connected(&g, &peer);
+			post_whole(&g, id, WHOLE);
+			assert_false(try_wait(&g, &c, 3));
+			if (way == 0) { /* filled */
+				send_peer(peer, data, WHOLE);
+				assert_int_equal(wait_cqe(&g).result, WHOLE);
+			} else { /* cancelled, with and without bytes */
+				if (way == 1)
+					send_peer(peer, data, WHOLE / 2);
+				assert_false(try_wait(&g, &c, 10));
+				e = entry(&g, VTOE_OP_CANCEL, id, 4);
+				e->u.target = WHOLE;
+				submit(&g);
+				for (n = 0; n < 2; n++) {
+					c = wait_cqe(&g);
+					if (c.user_data == 4)
+						continue;
+					assert_int_equal(c.result, way == 1 ?
+							 WHOLE / 2 :
+							 -ECANCELED);
+				}
+			}
+			send_peer(peer, "x", 1);
+			turn();
+			e = entry(&g, ask[i].op, id, 5);
+			e->length = ask[i].length;
+			e->op_flags = ask[i].flags;
+			submit(&g);
+			c = wait_cqe(&g);
+			assert_int_equal(c.user_data, 5);
+			assert_int_equal(c.result, ask[i].result);
+			close_stream(&g, id, peer);
+		}
+	}
+	free(data);
+	leave(&g);
+	stop();
+}
+
+/* What is queued behind a large receive: the next posted buffer, and generic
+ * ones. A POLL while it waits is told of the first byte, too. */
+static void test_behind_whole(void **state)
+{
+	enum { WHOLE = 200000 };
+	uint8_t *data = calloc(1, WHOLE);
+	struct vtoe_sqe *e;
+	struct vtoe_cqe c;
+	struct guest g;
+	uint32_t id;
+	int peer;
+
+	(void)state;
+	start();
+	join(&g);
+	id = connected(&g, &peer);
+	e = entry(&g, VTOE_OP_GRQ_ADD, 0, 1);
+	e->offset = 1 << 20;
+	e->length = 4 * 512;
+	e->op_flags = 4;
+	post_whole(&g, id, WHOLE);
+	entry(&g, VTOE_OP_RECV, id, 2)->length = 100;
+	entry(&g, VTOE_OP_GRQ_MODE, id, 3)->op_flags = 1;
+	submit(&g);
+	assert_int_equal(wait_cqe(&g).user_data, 3);
+	send_peer(peer, data, WHOLE);
+	assert_int_equal(wait_cqe(&g).result, WHOLE);
+	send_peer(peer, "x", 1);
+	c = wait_cqe(&g);
+	assert_int_equal(c.user_data, 2);
+	assert_int_equal(c.result, 1);
+	send_peer(peer, "y", 1);
+	c = wait_cqe(&g);
+	assert_int_equal(c.flags, VTOE_CQE_GRQ);
+	assert_int_equal(c.result, 1);
+	entry(&g, VTOE_OP_GRQ_MODE, id, 4);
+	submit(&g);
+	assert_int_equal(wait_cqe(&g).user_data, 4);
+
+	/* the receive may take the byte before the poll sees it: then the
+	 * poll is told by the next */
+	post_whole(&g, id, WHOLE);
+	entry(&g, VTOE_OP_POLL, id, 5)->op_flags = POLLIN;
+	submit(&g);
+	send_peer(peer, "z", 1);
+	if (!try_wait(&g, &c, 20)) {
+		assert_int_equal(stats.rx_bytes, WHOLE + 3);
+		entry(&g, VTOE_OP_CANCEL, id, 6)->u.target = WHOLE;
+		submit(&g);
+		do
+			c = wait_cqe(&g);
+		while (c.user_data != WHOLE);
+		assert_int_equal(c.result, 1);
+		send_peer(peer, "z", 1);
+		do
+			c = wait_cqe(&g);
+		while (c.user_data == 6);
+	}
+	assert_int_equal(c.user_data, 5);
+	assert_int_equal(c.result, POLLIN);
+	free(data);
+	close(peer);
+	leave(&g);
+	stop();
+}
+
+/* A mark that the guest sets is the guest's: a receive waits for it, a large
+ * one leaves it as it is. */
+static void test_guest_mark(void **state)
+{
+	enum { WHOLE = 200000, MARK = 100 };
+	uint8_t *data = calloc(1, WHOLE);
+	const int mark = MARK;
+	struct vtoe_sqe *e;
+	struct vtoe_cqe c;
+	struct guest g;
+	uint32_t id;
+	int peer, got, i;
+
+	(void)state;
+	start();
+	join(&g);
+	id = connected(&g, &peer);
+	set_option(&g, id, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+	for (i = 0; i < 2; i++) {
+		entry(&g, VTOE_OP_RECV, id, 1)->length = 1000;
+		submit(&g);
+		send_peer(peer, data, MARK - 1);
+		assert_false(try_wait(&g, &c, 20));
+		send_peer(peer, data, 1);
+		assert_int_equal(wait_cqe(&g).result, MARK);
+		e = entry(&g, VTOE_OP_GETOPT, id, 2);
+		e->u.option.level = SOL_SOCKET;
+		e->u.option.name = SO_RCVLOWAT;
+		e->u.option.length = sizeof(got);
+		submit(&g);
+		c = wait_cqe(&g);
+		memcpy(&got, c.u.value, sizeof(got));
+		assert_int_equal(got, MARK);
+		post_whole(&g, id, WHOLE);
+		send_peer(peer, data, WHOLE);
+		assert_int_equal(wait_cqe(&g).result, WHOLE);
+	}
+	free(data);
+	close_stream(&g, id, peer);
+	leave(&g);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_one_byte_after_whole),
+		cmocka_unit_test(test_behind_whole),
+		cmocka_unit_test(test_guest_mark),
 		cmocka_unit_test(test_rq_grq_order),
 		cmocka_unit_test(test_region_in_flight),
 	};
