@@ -99,6 +99,8 @@ struct vsock {
 	bool connecting; /* the kernel's SS_CONNECTING: see vt_connect */
 	bool reset;	 /* the connection broke */
 	bool dead;	 /* the backend died */
+	bool lost;	 /* a dead listener, to be made again */
+	int64_t retry, retry_step; /* of a lost one: when, and then how long */
 	bool eof;	 /* the peer's FIN came */
 	bool shut_rd, shut_wr;
 	bool wr_broken;	 /* a SEND found the stream broken */
@@ -174,11 +176,13 @@ struct vt {
 	struct vtoe_cqe *later; /* taken, to be dispatched */
 	unsigned later_next, later_count, later_room;
 	bool said_no_backend;
+	int64_t patience; /* the backend is not asked before */
 	struct vsock *socks;
 	struct vt_req *live_reqs, *free_reqs;
 	unsigned sends;	     /* SENDs under way */
 	bool starved;	     /* a stream found no chunk */
 	struct vt_waiter *waiters, *leader;
+	unsigned lost; /* listeners */
 	uint64_t offloaded, fallbacks, bytes_in, bytes_out, sleeps;
 };
 extern struct vt vt;
@@ -289,6 +293,10 @@ struct vt_req *vt_open_begin(struct vsock *s);
 int vt_open_finish(struct vsock *s, struct vt_req *r);
 unsigned vt_open_fallback(int rc);
 int vt_drop_stream(struct vsock *s, bool abort);
+
+/* preload_listen.c */
+void vt_listen_again(struct vsock *s);
+int64_t vt_listen_retry(void);
 
 /* preload_close.c */
 void vsock_last_close(struct vsock *s);

@@ -373,6 +373,23 @@ static int vepoll_both(struct vepoll *e, int set, struct epoll_event *events,
 	return n;
 }
 
+/* Listeners of the set whose backend died. Making one again gives up the lock,
+ * so the list is looked at anew after each; none is tried twice at a time. */
+static void vepoll_listen_again(struct vepoll *e)
+{
+	int64_t now = vt_now();
+	struct vt_item *i = e->items;
+
+	while (i) {
+		if (i->s->lost && i->s->retry <= now) {
+			vt_listen_again(i->s);
+			i = e->items;
+		} else {
+			i = i->next;
+		}
+	}
+}
+
 static int vepoll_wait(struct vepoll *e, int set, struct epoll_event *events,
 		       int room, int64_t deadline, const sigset_t *mask)
 {
@@ -387,6 +404,8 @@ static int vepoll_wait(struct vepoll *e, int set, struct epoll_event *events,
 			return n;
 		if (rc == -EINTR)
 			return -EINTR;
+		if (vt.lost)
+			vepoll_listen_again(e);
 		rc = vt_sleep(e, deadline, &kernel, e->kernel ? 1 : 0, mask);
 	}
 }

@@ -8,8 +8,10 @@
  * like any other; it is made first, so that a full table of descriptors loses
  * no connection. Readiness of a listener is asked for with POLL. When the
  * backend dies, whoever accepts learns of it by ECONNABORTED, which servers take
- * for a passing error; the next accept listens again at the backend's
- * successor, so that a server outlives a worker.
+ * for a passing error. That is said once; then the listener is *lost*, and
+ * accept, poll and epoll_wait listen again at the backend's successor as soon as
+ * there is one, so that a server outlives a worker. Until then nothing is
+ * ready, and they try at intervals that grow to a second.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,20 +84,28 @@ VT_EXPORT int listen(int fd, int backlog)
 	return rc;
 }
 
+#define VT_RETRY_MIN 20000000ll /* ns */
+#define VT_RETRY_MAX 1000000000ll
+
 /*
  * The backend died and another came: listens there again, at the same address.
  * Processes that share the listener all do, side by side.
  */
-static int vt_listen_again(struct vsock *s)
+static int vt_listen_there(struct vsock *s)
 {
+	struct vt_option again = { SOL_SOCKET, SO_REUSEADDR, sizeof(int),
+				   { 1 } };
 	struct vt_option together = { SOL_SOCKET, SO_REUSEPORT, sizeof(int),
 				      { 1 } };
 	struct vt_req *open, *bind, *listen;
+	bool opened;
 	int rc;
 
 	if (!s->has_local || vt_backend())
 		return -ECONNRESET;
 	open = vt_open_begin(s);
+	/* connections of before may still be ending at this address */
+	vt_option_submit(s, VTOE_STREAM_LAST, &again, vt_req_ignore);
 	if (s->shared)
 		vt_option_submit(s, VTOE_STREAM_LAST, &together,
 				 vt_req_ignore);
@@ -104,17 +114,81 @@ static int vt_listen_again(struct vsock *s)
 	listen = vt_req_get(s, NULL);
 	vt_sqe(listen, VTOE_OP_LISTEN, VTOE_STREAM_LAST)->length = s->queue;
 	rc = vt_open_finish(s, open);
+	opened = !rc;
 	if (vt_req_result(bind, NULL) < 0)
 		rc = -ECONNRESET;
 	if (vt_req_result(listen, NULL) < 0)
 		rc = -ECONNRESET;
 	if (rc < 0) {
+		/* `dead` again: then the stream went with its backend */
+		if (opened && !s->dead)
+			vt_sqe(vt_req_get(NULL, vt_req_ignore),
+			       VTOE_OP_CLOSE, s->stream)->op_flags =
+				VTOE_CLOSE_ABORT;
 		s->dead = s->reset = true;
 		return -ECONNRESET;
 	}
 	s->err = 0;
 	s->poll_bits = 0;
 	return 0;
+}
+
+/* Makes a lost listener again, if it is time to try. The lock is given up
+ * meanwhile: a socket that nobody holds may be gone afterwards. */
+void vt_listen_again(struct vsock *s)
+{
+	if (!s->lost || s->state != VT_LISTENING || vt_now() < s->retry)
+		return;
+	s->retry_step *= 2;
+	if (s->retry_step > VT_RETRY_MAX)
+		s->retry_step = VT_RETRY_MAX;
+	s->retry = vt_now() + s->retry_step;
+	vt_hold(&s->o);
+	if (!vt_listen_there(s)) {
+		s->lost = s->poll_busy = false;
+		vt.lost--;
+		vt_arm_poll(s);
+		vt_notify(s);
+	}
+	vt_drop(&s->o);
+}
+
+/* When the next lost listener is to be tried. */
+int64_t vt_listen_retry(void)
+{
+	int64_t retry = VT_NEVER;
+	struct vsock *s;
+
+	for (s = vt.socks; s; s = s->next)
+		if (s->lost && s->retry < retry)
+			retry = s->retry;
+	return retry;
+}
+
+/* accept on a listener whose backend died: 0 when it listens again. */
+static int vt_accept_dead(struct vsock *s, bool wait)
+{
+	int64_t deadline = vt_deadline(s->rcv_timeout);
+	int rc = 0;
+
+	if (!s->lost) {
+		s->lost = true;
+		s->retry = 0;
+		s->retry_step = VT_RETRY_MIN / 2;
+		s->err = 0;
+		vt.lost++;
+		return -ECONNABORTED;
+	}
+	for (;;) {
+		vt_listen_again(s);
+		if (!s->lost)
+			return 0;
+		if (!wait || rc == -ETIME)
+			return -EAGAIN;
+		if (rc == -EINTR && !vt_restart(s->rcv_timeout))
+			return -EINTR;
+		rc = vt_sleep(s, deadline, NULL, 0, NULL);
+	}
 }
 
 /* One ACCEPT; -> 0 with the completion, or a negated errno. */
@@ -126,8 +200,11 @@ static int vt_accept_once(struct vsock *s, bool wait, struct vtoe_cqe *c)
 	int rc;
 
 	for (;;) {
-		if (s->dead && vt_listen_again(s))
-			return -ECONNABORTED;
+		if (s->dead || s->lost) {
+			rc = vt_accept_dead(s, wait);
+			if (rc)
+				return rc;
+		}
 		if (s->shut_rd)
 			return -EINVAL;
 		r = vt_req_get(s, NULL);
@@ -136,7 +213,7 @@ static int vt_accept_once(struct vsock *s, bool wait, struct vtoe_cqe *c)
 		rc = vt_req_wait(r, wait ? deadline : VT_NEVER);
 		if (!rc) {
 			rc = vt_req_result(r, c);
-			return s->dead ? -ECONNABORTED : rc;
+			return s->dead ? vt_accept_dead(s, wait) : rc;
 		}
 		if (vt_req_cancel(r, c) >= 0)
 			return 0; /* it came after all */

@@ -55,7 +55,7 @@ unsigned vt_ready(struct vsock *s)
 		return 0;
 	case VT_LISTENING:
 		if (s->dead)
-			return VT_IN | POLLERR | POLLHUP;
+			return s->lost ? 0 : VT_IN | POLLERR | POLLHUP;
 		if (s->shut_rd)
 			return VT_IN | POLLRDHUP | POLLHUP | VT_OUT;
 		return s->poll_bits & POLLIN ? VT_IN : 0;
@@ -152,6 +152,12 @@ static int vt_poll(struct pollfd *fds, struct pollfd *extra, nfds_t count,
 			break;
 		if (rc == -EINTR)
 			return -EINTR;
+		for (i = 0; vt.lost && i < count; i++) {
+			struct vt_object *o = vt_peek(fds[i].fd);
+
+			if (o && o->kind == VT_SOCK)
+				vt_listen_again((struct vsock *)o);
+		}
 		vt_poll_interest(fds, count, false);
 		rc = vt_sleep(NULL, deadline, extra, count, mask);
 	}

@@ -210,7 +210,7 @@ void vt_arm_poll(struct vsock *s)
 	struct vtoe_sqe *q;
 	struct vt_req *r;
 
-	if (s->poll_busy || s->dead || s->poll_bits)
+	if (s->poll_busy || s->dead || s->lost || s->poll_bits)
 		return;
 	s->poll_busy = true;
 	r = vt_req_get(s, vt_poll_done);

@@ -307,6 +307,7 @@ void vsock_free(struct vsock *s)
 	vt_items_forget(s);
 	vt_hold_end(s);
 	vt_common_drop(s);
+	vt.lost -= s->lost;
 	free(s->pieces);
 	free(s->options);
 	free(s);

@@ -175,6 +175,7 @@ int vt_sleep(const void *on, int64_t deadline, struct pollfd *extra,
 	     unsigned count, const sigset_t *mask)
 {
 	struct pollfd few[16], *fds = few;
+	int64_t retry = vt.lost ? vt_listen_retry() : VT_NEVER;
 	struct vt_waiter *w;
 	unsigned n = 0;
 	int rc, died;
@@ -211,7 +212,8 @@ int vt_sleep(const void *on, int64_t deadline, struct pollfd *extra,
 	vt_signals_reset();
 	pthread_mutex_unlock(&vt.lock);
 	vt_signals_release();
-	rc = vt_ppoll(w, fds, n + count, deadline, mask);
+	rc = vt_ppoll(w, fds, n + count, deadline < retry ? deadline : retry,
+		      mask);
 	vt_lock();
 	died = rc > 0 && n == 3 && vt.leader == w &&
 	       (fds[2].revents & (POLLHUP | POLLERR | POLLNVAL));
@@ -232,5 +234,5 @@ int vt_sleep(const void *on, int64_t deadline, struct pollfd *extra,
 	vt_reap();
 	if (died)
 		vt_backend_died();
-	return rc == 0 ? -ETIME : rc < 0 ? rc : 0;
+	return rc == 0 && deadline <= retry ? -ETIME : rc < 0 ? rc : 0;
 }
