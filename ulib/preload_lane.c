@@ -23,6 +23,8 @@
 #include "preload.h"
 
 #define VT_BLOCK 64
+#define VT_SLOW_NS 500000000ll	    /* a backend that took so long to refuse */
+#define VT_PATIENCE_NS 5000000000ll /* ... is not asked for so long */
 
 struct vt vt = { .lock = PTHREAD_MUTEX_INITIALIZER,
 		 .lane_fd = -1, .control_fd = -1 };
@@ -57,6 +59,7 @@ int vt_backend(void)
 		.path = vt.config.has_path ? vt.config.path : NULL,
 		.name = vt.config.program,
 	};
+	int64_t before = vt_now();
 	int rc;
 
 	if (vt.off)
@@ -65,8 +68,15 @@ int vt_backend(void)
 		return 0;
 	if (vt.ctx)
 		vt_backend_died();
+	if (vt.ctx)
+		return -ENOTCONN; /* it will have died in a moment */
+	if (before < vt.patience)
+		return -ETIMEDOUT;
 	vt_inside = true;
 	rc = vtoe_open(&vt.ctx, &params);
+	/* One that hangs is not to delay every socket. */
+	if (rc && vt_now() - before > VT_SLOW_NS)
+		vt.patience = vt_now() + VT_PATIENCE_NS;
 	if (!rc) {
 		rc = vtoe_lane_open(vt.ctx, &vt.lane, 0, 0, 0);
 		if (rc) {
