@@ -51,6 +51,7 @@ static void test_room_again(void **state)
 	int i;
 
 	(void)state;
+	dialled = 0;
 	start();
 	join(&a);
 	add_lane(&a, 64, SMALL);
@@ -80,6 +81,7 @@ static void test_shared_listener(void **state)
 	uint32_t l;
 
 	(void)state;
+	dialled = 0;
 	start();
 	join(&a);
 	add_lane(&a, 64, SMALL);
@@ -118,6 +120,7 @@ static void test_lane_removed(void **state)
 	uint32_t l;
 
 	(void)state;
+	dialled = 0;
 	start();
 	join(&a);
 	b = a; /* its first lane; a has the second from now on */
@@ -152,6 +155,7 @@ static void test_close_blocked(void **state)
 	uint32_t l;
 
 	(void)state;
+	dialled = 0;
 	start();
 	join(&a);
 	add_lane(&a, 64, SMALL);
@@ -191,6 +195,7 @@ static void test_quota(void **state)
 	uint32_t l;
 
 	(void)state;
+	dialled = 0;
 	start();
 	join(&a);
 	l = listening(&a, &port);
@@ -229,6 +234,7 @@ static void test_inherit(void **state)
 	int i;
 
 	(void)state;
+	dialled = 0;
 	start();
 	join(&a);
 	l = listening(&a, &port);

@@ -194,7 +194,13 @@ static void test_rq_grq_order(void **state)
 	assert_true(stats.rx_generic_bytes > TOTAL / 20);
 	assert_true(stats.rx_placed_bytes > TOTAL / 20);
 	assert_int_equal(stats.rx_generic_bytes + stats.rx_placed_bytes, TOTAL);
-	close_stream(&g, id, peer);
+	entry(&g, VTOE_OP_CLOSE, id, 99);
+	submit(&g);
+	do { /* buffers may be posted yet */
+		c = wait_cqe(&g);
+		assert_int_equal(c.result, c.user_data == 99 ? 0 : -ECANCELED);
+	} while (c.user_data != 99);
+	close(peer);
 	leave(&g);
 	stop();
 }
