@@ -175,7 +175,7 @@ struct vt {
 	bool died;	     /* ... and meanwhile the backend was lost */
 	struct vtoe_cqe *later; /* taken, to be dispatched */
 	unsigned later_next, later_count, later_room;
-	bool said_no_backend;
+	bool said_no_backend, said_no_adoption;
 	int64_t patience; /* the backend is not asked before */
 	struct vsock *socks;
 	struct vt_req *live_reqs, *free_reqs;

@@ -251,6 +251,10 @@ int vt_adopt(struct vsock *s, const unsigned char token[16])
 	}
 	s->dead = s->reset = true;
 	s->err = ECONNRESET;
+	if (!vt.said_no_adoption)
+		vt_say("%s[%d]: sockets of the parent are lost: %s",
+		       vt.config.program, (int)getpid(), strerror(-rc));
+	vt.said_no_adoption = true;
 	return rc;
 }
 
