@@ -437,6 +437,51 @@ static void test_kept_by_first(void **state)
 	stop();
 }
 
+/* A slow reader gets half of the pool, and goes on as it gives back (P-33);
+ * the other half is for others. */
+static void test_half(void **state)
+{
+	uint64_t seen = 0, sent = 0;
+	struct vtoe_cqe c, last;
+	int slow_peer, peer, i;
+	uint32_t slow, id;
+	struct guest g;
+
+	(void)state;
+	start();
+	join(&g);
+	slow = connected(&g, &slow_peer);
+	id = connected(&g, &peer);
+	lend(&g, g.key, 0, COUNT);
+	mode_on(&g, slow);
+	mode_on(&g, id);
+	for (; sent < COUNT * SIZE; sent += SIZE)
+		send_numbered(slow_peer, sent, SIZE);
+	for (i = 0; i < COUNT / 2; i++) {
+		last = wait_cqe(&g);
+		seen += check_bytes(&g, &last, ARENA, seen);
+	}
+	assert_false(try_wait(&g, &c, 20));
+	send_numbered(peer, 0, 10);
+	c = wait_cqe(&g);
+	assert_int_equal(c.stream, id);
+	assert_int_equal(check_bytes(&g, &c, ARENA, 0), 10);
+	lend(&g, c.key, c.offset, 1);
+	lend(&g, last.key, last.offset, 1);
+	submit(&g);
+	while (seen < sent) {
+		c = wait_cqe(&g);
+		assert_int_equal(c.stream, slow);
+		seen += check_bytes(&g, &c, ARENA, seen);
+		lend(&g, c.key, c.offset, 1);
+		submit(&g);
+	}
+	close_stream(&g, slow, slow_peer);
+	close_stream(&g, id, peer);
+	leave(&g);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_handed_over),
 		cmocka_unit_test(test_first_goes_armed),
 		cmocka_unit_test(test_kept_by_first),
+		cmocka_unit_test(test_half),
 	};
 
 	return PATH_RUN(tests);
