@@ -7,7 +7,8 @@
  * lane.c    lane_turn(), completions, requests
  * stream.c  streams, holds, tokens, close
  * toe.c     the table of operations and the simple ones
- * toe_recv.c, toe_send.c, toe_wait.c   receive, send, accept/connect/poll
+ * toe_recv.c, toe_generic.c   receive into posted, into generic buffers
+ * toe_send.c, toe_wait.c      send, accept/connect/poll
  */
 #ifndef VTOE_PATH_PATH_H
 #define VTOE_PATH_PATH_H
@@ -136,6 +137,9 @@ void toe_recv_next(struct stream *s);
 /* Before others look at the socket: readable means one byte again. */
 void toe_recv_lowat_reset(struct stream *s);
 void toe_recv_done(struct request *r, int32_t result, uint32_t flags);
+/* Arms a stream's generic receive, or puts it on its lane's starved list. */
+void toe_generic_arm(struct stream *s);
+void toe_generic_cancel(struct stream *s);
 void toe_generic_done(struct stream *s, int32_t result, uint32_t flags);
 /* A lane holds the stream no more: ends its generic receive. */
 void toe_generic_unhold(struct stream *s, const struct lane *lane);
