@@ -203,6 +203,7 @@ struct vt_object *vt_peek(int fd); /* no lock, no reference */
 struct vsock *vt_enter(int fd);
 void vt_leave(struct vsock *s); /* drops the use, unlocks */
 void vt_calls_check(const void *frame);
+void vt_calls_end(void);
 void vt_calls_child(void);
 void vt_hold(struct vt_object *o);
 void vt_drop(struct vt_object *o);

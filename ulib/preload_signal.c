@@ -29,6 +29,7 @@ static struct sigaction vt_actions[VT_SIGNALS]; /* as the program sees them */
 static pthread_mutex_t vt_actions_lock = PTHREAD_MUTEX_INITIALIZER;
 
 VT_TLS volatile sig_atomic_t vt_holding; /* the lock */
+VT_TLS int vt_cancel_state; /* before */
 VT_TLS volatile sig_atomic_t vt_pending_count;
 VT_TLS siginfo_t vt_pending[VT_PENDING];
 VT_TLS volatile sig_atomic_t vt_ran, vt_ran_once; /* handlers, since reset */
@@ -77,8 +78,15 @@ static void vt_trampoline(int sig, siginfo_t *info, void *context)
 		a.sa_handler(sig);
 }
 
+/* Nor may the thread be cancelled: notifying is a point where it could be. */
 void vt_signals_hold(void)
 {
+	int state;
+
+	if (vt_holding)
+		return; /* a fork's child */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	vt_cancel_state = state;
 	vt_holding = 1;
 }
 
@@ -93,6 +101,7 @@ void vt_signals_release(void)
 	sigset_t all, mask;
 
 	vt_holding = 0;
+	pthread_setcancelstate(vt_cancel_state, NULL);
 	if (!vt_pending_count)
 		return;
 	sigfillset(&all);

@@ -149,6 +149,13 @@ static void vt_calls_leave(struct vt_object *o)
 		vt_call_count--;
 }
 
+/* The thread is being cancelled. */
+void vt_calls_end(void)
+{
+	while (vt_call_count)
+		vt_drop(vt_calls[--vt_call_count].o);
+}
+
 /* In the child of a fork there are no other calls. */
 void vt_calls_child(void)
 {

@@ -133,6 +133,7 @@ static void vt_sleep_cancelled(void *arg)
 {
 	vt_lock();
 	vt_waiter_unlink(arg);
+	vt_calls_end();
 	vt_unlock();
 }
 

@@ -8,6 +8,7 @@
  *   pairs     eight threads with a connection each
  *   workers   four threads wait on one epoll set with one-shot events
  *   acceptors four threads accept on one listener
+ *   cancelled a thread is cancelled in a read; the socket works on, and ends
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -330,6 +331,39 @@ static void test_acceptors(void)
 	close(listener);
 }
 
+/* -- cancelled --------------------------------------------------------------- */
+
+static void *read_for_ever(void *arg)
+{
+	char byte;
+
+	read(*(int *)arg, &byte, 1) == 1 ? (void)0 : prog_fail("read");
+	return NULL;
+}
+
+static void test_cancelled(void)
+{
+	pthread_t thread;
+	void *result;
+	char byte;
+	int fd;
+
+	fd = prog_connect(host, port);
+	make(&thread, read_for_ever, &fd);
+	errno = pthread_cancel(thread);
+	if (errno || pthread_join(thread, &result))
+		prog_error("pthread_cancel");
+	errno = 0;
+	if (result != PTHREAD_CANCELED)
+		prog_fail("cancelled: the thread was not");
+	send_all(fd, "x", 1);
+	recv_all(fd, &byte, 1);
+	shutdown(fd, SHUT_WR);
+	if (read(fd, &byte, 1))
+		prog_fail("cancelled: no end");
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 3 || !getenv("OWN_ADDRESS"))
@@ -341,6 +375,7 @@ int main(int argc, char **argv)
 	test_pairs();
 	test_workers();
 	test_acceptors();
+	test_cancelled();
 	printf("threads: all bytes, once and in order\n");
 	return 0;
 }
