@@ -27,7 +27,7 @@ serves() {
 }
 # nginx has more than one acceptor: each must have come back.
 serves_often() {
-	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
 		serves || return 1
 	done
 }
