@@ -88,8 +88,8 @@ void device_set_timer(struct device *d)
 	if (d->timer_armed)
 		return;
 	d->timer_armed = true;
-	d->timer.tv_sec = 1;
-	d->timer.tv_nsec = 0;
+	d->timer.tv_sec = 0;
+	d->timer.tv_nsec = 500000000;
 	io_uring_prep_timeout(uring_sqe(&d->uring, d, TAG_TIMER), &d->timer, 0,
 			      0);
 }

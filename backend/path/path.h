@@ -116,7 +116,7 @@ void stream_linger_done(struct stream *s);
 int stream_share(struct stream *s, uint8_t token[16]);
 int stream_adopt(struct lane *lane, const uint8_t token[16],
 		 struct stream **stream);
-/* Expires tokens and drains, each second; true while there are some. */
+/* Expires tokens and drains, each half second; true while there are some. */
 bool stream_tick(struct device *d);
 
 /* -- the TOE service -- */

@@ -249,6 +249,16 @@ void stream_abort(struct stream *s)
 	stream_close(s);
 }
 
+/* Bytes that came and that nobody will read: closing resets the connection
+ * then, as the kernel's close does. While it drains that must not wait for the
+ * sends: a peer that has no room for what it sends us may not read either. */
+static bool stream_unread(const struct stream *s)
+{
+	char byte;
+
+	return recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void stream_drained(struct stream *s)
 {
 	if (s->state != STREAM_DRAINING)
@@ -258,7 +268,7 @@ void stream_drained(struct stream *s)
 	if (s->zc_out) {
 		/* Everything is submitted: say so to the peer, and wait for
 		 * its acknowledgement, which gives the pages back. */
-		shutdown(s->fd, SHUT_WR);
+		shutdown(s->fd, SHUT_RDWR);
 		return;
 	}
 	if (s->close && stream_lingers(s))
@@ -273,6 +283,7 @@ static void stream_drain(struct stream *s)
 
 	s->state = STREAM_DRAINING;
 	s->deadline = d->now + d->limits.drain_ms;
+	s->abort |= stream_unread(s);
 	if (s->abort) {
 		stream_close(s);
 		return;
@@ -406,7 +417,9 @@ bool stream_tick(struct device *d)
 
 		if (s->state != STREAM_DRAINING)
 			continue;
-		if (d->now < s->deadline)
+		if (stream_unread(s))
+			stream_abort(s);
+		else if (d->now < s->deadline)
 			more = true;
 		else if (s->linger_wait)
 			stream_close(s); /* the kernel goes on with it */
