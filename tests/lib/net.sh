@@ -96,7 +96,7 @@ net_begin() {
 	trap net_cleanup EXIT
 	trap 'trap "" TERM; say "FAIL: over its limit of $net_limit s"
 		net_diagnose; exit 1' TERM
-	trap 'exit 99' INT HUP
+	trap 'exit 99' INT HUP PIPE
 	RUN=$(mktemp -d "${TMPDIR:-/tmp}/vtoe-test.XXXXXX") || exit 99
 	chmod 711 "$RUN"
 	STARTED=
