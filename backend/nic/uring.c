@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -134,6 +135,106 @@ int uring_poll(struct uring *u)
 	    !(state & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
 		return 0;
 	return uring_submit(u, false);
+}
+
+/* struct io_uring_buf_reg; Debian 12's has no flags yet. */
+struct uring_buffers {
+	uint64_t address;
+	uint32_t entries;
+	uint16_t group;
+	uint16_t flags;
+	uint64_t reserved[3];
+};
+
+enum { URING_PBUF_RING_MMAP = 1 };
+#define URING_OFF_PBUF_RING 0x80000000ull /* | group << 16: where to map it */
+
+static struct io_uring_buf_ring *uring_buffers_map(struct uring *u,
+						   uint16_t group, size_t bytes,
+						   bool kernel)
+{
+	void *at;
+
+	if (kernel)
+		at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_POPULATE, u->ring.ring_fd,
+			  (off_t)(URING_OFF_PBUF_RING | (uint64_t)group << 16));
+	else
+		at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static struct io_uring_buf_ring *uring_buffers_in_kernel(struct uring *u,
+							 uint16_t group,
+							 unsigned entries)
+{
+	const struct uring_buffers want = {
+		.entries = entries,
+		.group = group,
+		.flags = URING_PBUF_RING_MMAP,
+	};
+	struct io_uring_buf_ring *ring;
+	int rc;
+
+	rc = uring_register(u, IORING_REGISTER_PBUF_RING, &want, 1);
+	if (rc) {
+		errno = -rc;
+		return NULL;
+	}
+	ring = uring_buffers_map(u, group,
+				 entries * sizeof(struct io_uring_buf), true);
+	if (!ring)
+		io_uring_unregister_buf_ring(&u->ring, group);
+	return ring;
+}
+
+static struct io_uring_buf_ring *uring_buffers_in_ours(struct uring *u,
+						       uint16_t group,
+						       unsigned entries)
+{
+	const size_t bytes = entries * sizeof(struct io_uring_buf);
+	struct io_uring_buf_ring *ring = uring_buffers_map(u, group, bytes,
+							   false);
+	const struct uring_buffers want = {
+		.address = (uintptr_t)ring,
+		.entries = entries,
+		.group = group,
+	};
+	int rc;
+
+	if (!ring)
+		return NULL;
+	rc = uring_register(u, IORING_REGISTER_PBUF_RING, &want, 1);
+	if (rc) {
+		munmap(ring, bytes);
+		errno = -rc;
+		return NULL;
+	}
+	return ring;
+}
+
+struct io_uring_buf_ring *uring_buffers_open(struct uring *u, uint16_t group,
+					     unsigned entries)
+{
+	struct io_uring_buf_ring *ring = NULL;
+
+	if (!u->own_buffers)
+		ring = uring_buffers_in_kernel(u, group, entries);
+	if (!ring && (u->own_buffers || errno == EINVAL)) {
+		ring = uring_buffers_in_ours(u, group, entries);
+		u->own_buffers |= ring != NULL; /* before 6.4 */
+	}
+	if (ring)
+		io_uring_buf_ring_init(ring);
+	return ring;
+}
+
+void uring_buffers_close(struct uring *u, uint16_t group, unsigned entries,
+			 struct io_uring_buf_ring *ring)
+{
+	io_uring_unregister_buf_ring(&u->ring, group);
+	munmap(ring, entries * sizeof(struct io_uring_buf));
 }
 
 void uring_signal(struct uring *u, int event_fd)

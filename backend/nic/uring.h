@@ -31,6 +31,7 @@ struct uring {
 	bool defer;	   /* DEFER_TASKRUN is on */
 	bool fixed;	   /* a registered file table is there */
 	bool restricted;
+	bool own_buffers;  /* provided-buffer rings in memory of ours */
 	bool report_usage; /* SEND_ZC says whether it copied */
 	uint32_t files;
 	uint64_t enters;   /* system calls made */
@@ -77,6 +78,17 @@ int uring_submit(struct uring *u, bool wait);
 /* Runs deferred work and submits, if there is any; no sleep, and no system
  * call when there is nothing to do. */
 int uring_poll(struct uring *u);
+
+/*
+ * A ring of provided buffers, for receives that pick one (IOSQE_BUFFER_SELECT).
+ * Its memory is the kernel's where it can be (Linux 6.4): with memory of ours,
+ * Linux 6.10 to 6.12 keep a mapping of it for ever, which leaks, and on a Xen PV
+ * dom0 is fatal once such a page becomes a page table. NULL with errno.
+ */
+struct io_uring_buf_ring *uring_buffers_open(struct uring *u, uint16_t group,
+					     unsigned entries);
+void uring_buffers_close(struct uring *u, uint16_t group, unsigned entries,
+			 struct io_uring_buf_ring *ring);
 
 /* Writes 1 to an eventfd with the next submission; nothing is reported. */
 void uring_signal(struct uring *u, int event_fd);
