@@ -41,8 +41,7 @@
 
 /* -- finding and reaching the socket ------------------------------------- */
 
-/* The only device's socket in RUN_DIRECTORY, NAME.sock; those of the
- * supervisor itself begin with "vtoed". */
+/* The only device's socket in RUN_DIRECTORY, NAME.sock. */
 static int find_only_socket(char *path, size_t room)
 {
 	struct dirent *entry;
@@ -57,7 +56,6 @@ static int find_only_socket(char *path, size_t room)
 		const char *dot = strrchr(entry->d_name, '.');
 
 		if (!dot || strcmp(dot, ".sock") ||
-		    !strncmp(entry->d_name, "vtoed", 5) ||
 		    fstatat(dirfd(dir), entry->d_name, &st, 0) ||
 		    !S_ISSOCK(st.st_mode))
 			continue;

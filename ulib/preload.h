@@ -282,6 +282,7 @@ void vt_scatter(struct vt_io *io, size_t *done, const void *from,
 size_t vt_backlog_take(struct vsock *s, struct vt_io *io, size_t done);
 void vt_receive_done(struct vsock *s, const struct vtoe_cqe *c);
 void vt_want_data(struct vsock *s);
+void vt_ask_data(struct vsock *s);
 void vt_arm_poll(struct vsock *s);
 void vt_backlog_drop(struct vsock *s);
 size_t vt_backlog_bytes(struct vsock *s);
@@ -293,6 +294,8 @@ bool vt_room(const struct vsock *s);
 
 /* preload_options.c */
 bool vt_option_is_kernels(int level, int name);
+int vt_getsockopt_live(struct vsock *s, int level, int name, void *value,
+		       socklen_t len);
 void vt_replay(struct vsock *s, uint32_t stream);
 void vt_inherit(struct vsock *from, struct vsock *to, int fd);
 
@@ -321,6 +324,7 @@ int vt_common_map(struct vsock *s, int fd);
 int vt_make_shared(struct vsock *s);
 void vt_fork_setup(void);
 int vt_share(struct vsock *s, unsigned char token[16]);
+void vt_token_drop(const unsigned char token[16]);
 int vt_adopt(struct vsock *s, const unsigned char token[16]);
 
 /* preload_exec.c */

@@ -41,6 +41,7 @@ struct vepoll {
 	struct vt_item *items;
 	struct vt_item *ready_first, *ready_last;
 	unsigned kernel; /* at most so many of the kernel's */
+	unsigned in_kernel; /* threads that wait there */
 	bool kernel_first;
 };
 
@@ -199,15 +200,18 @@ VT_EXPORT int epoll_create1(int flags)
 /* From now on waits look at us too: wake those that are in the kernel. */
 static void vepoll_kick(struct vepoll *e)
 {
-	struct epoll_event event = { EPOLLIN | EPOLLET, { .ptr = e } };
+	struct epoll_event event = { EPOLLIN, { .ptr = e } };
 
-	if (e->kick >= 0)
+	if (!e->in_kernel)
 		return;
-	e->kick = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (e->kick < 0)
-		return;
-	e->kick = vt_protect(e->kick);
-	REAL(epoll_ctl)(e->fd, EPOLL_CTL_ADD, e->kick, &event);
+	if (e->kick < 0) {
+		e->kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (e->kick < 0)
+			return;
+		e->kick = vt_protect(e->kick);
+		REAL(epoll_ctl)(e->fd, EPOLL_CTL_ADD, e->kick, &event);
+	}
+	eventfd_write(e->kick, 1);
 }
 
 static struct vt_item *vt_item_find(struct vepoll *e, struct vsock *s, int fd)
@@ -435,12 +439,18 @@ static int vt_epoll_wait(int set, struct epoll_event *events, int room,
 			n = vepoll_wait(e, set, events, room, deadline, mask);
 			break;
 		}
+		e->in_kernel++;
 		vt_unlock();
 		again = vepoll_wait_kernel(e, set, events, room, deadline,
 					   mask, &n);
 		if (n < 0)
 			n = -errno;
 		vt_lock();
+		if (!--e->in_kernel && e->kick >= 0) {
+			eventfd_t drained;
+
+			eventfd_read(e->kick, &drained);
+		}
 		if (!again)
 			break;
 	}

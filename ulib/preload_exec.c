@@ -99,6 +99,8 @@ static int vt_handoff_make(bool all)
 		if (given) {
 			vt_record_fill(&record, s);
 			given = vt_share(s, record.token) >= 0;
+			memcpy(s->token, record.token, sizeof(s->token));
+			s->has_token = given;
 		}
 		if (given && s->common_fd >= 0)
 			REAL(fcntl)(s->common_fd, F_SETFD, 0);
@@ -120,14 +122,22 @@ static int vt_handoff_make(bool all)
 	return fd;
 }
 
-/* After an exec that failed, or a spawn. */
-static void vt_handoff_undo(int fd)
+/*
+ * After an exec that failed, or a spawn. Tokens that nobody can want any more
+ * are used up by ourselves: they would hold the streams.
+ */
+static void vt_handoff_undo(int fd, bool take_back)
 {
 	struct vsock *s;
 
 	if (fd < 0)
 		return;
 	vt_lock();
+	for (s = vt.socks; take_back && s; s = s->next)
+		if (s->has_token && !s->dead) {
+			vt_token_drop(s->token);
+			s->has_token = false;
+		}
 	vt_unprotect(fd);
 	REAL(close)(fd);
 	for (s = vt.socks; s; s = s->next)
@@ -167,7 +177,7 @@ static char **vt_environment(char *const env[], int fd, char *text,
 		rc = call;                                                  \
 		err = errno;                                                \
 		free(copy);                                                 \
-		vt_handoff_undo(fd);                                        \
+		vt_handoff_undo(fd, rc != 0);                               \
 		errno = err;                                                \
 		return rc;                                                  \
 	} while (0)
@@ -290,7 +300,7 @@ VT_EXPORT int system(const char *command)
 	rc = REAL(system)(command);
 	err = errno;
 	unsetenv(VT_HANDOFF);
-	vt_handoff_undo(fd);
+	vt_handoff_undo(fd, true);
 	errno = err;
 	return rc;
 }
@@ -306,7 +316,7 @@ VT_EXPORT FILE *popen(const char *command, const char *mode)
 	file = REAL(popen)(command, mode);
 	err = errno;
 	unsetenv(VT_HANDOFF);
-	vt_handoff_undo(fd);
+	vt_handoff_undo(fd, !file);
 	errno = err;
 	return file;
 }

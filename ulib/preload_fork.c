@@ -190,6 +190,15 @@ int vt_adopt(struct vsock *s, const unsigned char token[16])
 	return rc;
 }
 
+/* Uses up a token that was meant for somebody who will not come. */
+void vt_token_drop(const unsigned char token[16])
+{
+	struct vt_req *r = vt_req_get(NULL, vt_req_ignore);
+	struct vtoe_sqe *q = vt_sqe(r, VTOE_OP_ADOPT, VTOE_STREAM_NONE);
+
+	memcpy(q->u.token, token, 16);
+}
+
 static bool vt_has_stream(const struct vsock *s)
 {
 	return s->state != VT_NEW && s->state != VT_CLOSED && !s->dead;

@@ -22,7 +22,7 @@
 /* Without a stream the placeholder gives the kernel's own answer. */
 static bool vt_unconnected(const struct vsock *s)
 {
-	return s->state == VT_NEW;
+	return s->state == VT_NEW && !s->err;
 }
 
 static int vt_io_check(struct vt_io *io, const struct iovec *iov, int count)
@@ -343,7 +343,7 @@ static ssize_t vt_sendfile(int fd, int in, off64_t *offset, size_t bytes)
 	char *piece;
 
 	if (at < 0)
-		return vt_fail(EINVAL);
+		return vt_fail(!offset && errno == EBADF ? EBADF : EINVAL);
 	piece = malloc(VT_FILE_PIECE);
 	if (!piece)
 		return vt_fail(ENOMEM);

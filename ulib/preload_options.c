@@ -120,6 +120,9 @@ void vt_inherit(struct vsock *from, struct vsock *to, int fd)
 	for (i = 0; i < from->option_count; i++) {
 		struct vt_option *o = &from->options[i];
 
+		/* the kernel does not hand that one on */
+		if (o->level == SOL_SOCKET && o->name == SO_PRIORITY)
+			continue;
 		REAL(setsockopt)(fd, o->level, o->name, o->value, o->length);
 		vt_option_keep(to, o->level, o->name, o->value, o->length);
 	}
@@ -182,7 +185,7 @@ static bool vt_option_is_live(int level, int name)
 }
 
 /* Asks the backend; -> bytes or a negated errno. */
-static int vt_getsockopt_live(struct vsock *s, int level, int name,
+int vt_getsockopt_live(struct vsock *s, int level, int name,
 			      void *value, socklen_t len)
 {
 	struct vt_chunk *chunk = NULL;
@@ -241,7 +244,7 @@ static int vt_getsockopt(struct vsock *s, int fd, int level, int name,
 {
 	int own, rc;
 
-	if (s->state == VT_NEW)
+	if (s->state == VT_NEW && !s->err)
 		return REAL(getsockopt)(fd, level, name, value, len) ? -errno :
 								       0;
 	if (!len || (!value && *len))

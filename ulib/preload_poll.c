@@ -7,8 +7,8 @@
  * are masked out of a copy of the array, and each round looks at ours, then
  * sleeps on the kernel's and the lane together. Interest in a listener or a
  * stream shared with another process is told to the backend first; a poll
- * that does not wait makes a round trip behind that, so that its answer is
- * true. select is poll with other clothes.
+ * that does not wait asks it, so that its answer is true. select is poll with
+ * other clothes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static unsigned vt_ready_connected(struct vsock *s)
 	bool closed_out = s->shut_wr || s->reset || s->dead || s->wr_broken;
 	unsigned bits = 0;
 
-	if (s->shared)
+	if (s->shared || !s->backlog)
 		bits = s->poll_bits & (VT_IN | POLLRDHUP | POLLERR | POLLHUP);
 	if (bits & POLLIN || s->backlog || (s->common && vt_common_bytes(s)))
 		bits |= VT_IN;
@@ -106,36 +106,26 @@ static int vt_poll_look(struct pollfd *fds, struct pollfd *extra, nfds_t count)
 	return ready;
 }
 
-/* Tells the backend what is of interest; true if it did not know. */
-static bool vt_poll_interest(const struct pollfd *fds, nfds_t count)
+/* Tells the backend what is of interest; asks it, if there is no waiting. */
+static void vt_poll_interest(const struct pollfd *fds, nfds_t count, bool now)
 {
-	bool asked = false;
 	nfds_t i;
 
 	for (i = 0; i < count; i++) {
 		struct vt_object *o = vt_peek(fds[i].fd);
 		struct vsock *s = (struct vsock *)o;
-		bool knew;
 
 		if (!o || o->kind != VT_SOCK)
 			continue;
-		knew = s->grq || s->poll_busy || s->poll_bits;
-		vt_interest(s);
-		asked |= !knew && (s->grq || s->poll_busy);
+		if (now && fds[i].events & VT_IN) {
+			vt_hold(o);
+			vt_ask_data(s);
+			vt_interest(s);
+			vt_drop(o);
+		} else {
+			vt_interest(s);
+		}
 	}
-	return asked;
-}
-
-/* A round trip: what was ready when we asked is known afterwards. */
-static void vt_settle(void)
-{
-	struct vt_req *r;
-
-	if (!vt.lane)
-		return;
-	r = vt_req_get(NULL, NULL);
-	vt_sqe(r, VTOE_OP_NOP, VTOE_STREAM_NONE);
-	vt_req_result(r, NULL);
 }
 
 static int vt_poll(struct pollfd *fds, struct pollfd *extra, nfds_t count,
@@ -155,15 +145,14 @@ static int vt_poll(struct pollfd *fds, struct pollfd *extra, nfds_t count,
 		kernel |= extra[i].fd >= 0;
 	}
 	vt_reap();
-	if (vt_poll_interest(fds, count) && now)
-		vt_settle();
+	vt_poll_interest(fds, count, now);
 	for (;;) {
 		ready = vt_poll_look(fds, extra, count);
 		if (ready || now || rc == -ETIME)
 			break;
 		if (rc == -EINTR)
 			return -EINTR;
-		vt_poll_interest(fds, count);
+		vt_poll_interest(fds, count, false);
 		rc = vt_sleep(NULL, deadline, extra, count, mask);
 	}
 	if (kernel && rc != -ETIME && REAL(poll)(extra, count, 0) > 0)

@@ -20,6 +20,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -314,6 +316,37 @@ static ssize_t vt_recv_once(struct vsock *s, struct vt_io *io, size_t *done,
 	return rc;
 }
 
+/*
+ * What can be read, asked with an answer: for a poll that does not wait, of a
+ * listener or stream that the backend has not been asked about yet.
+ */
+void vt_ask_data(struct vsock *s)
+{
+	struct tcp_info info;
+	struct vt_io io = { .flags = MSG_PEEK, .bytes = 1 };
+	size_t done = 0;
+	ssize_t rc;
+
+	if (s->dead || s->grq || s->poll_busy || s->poll_bits)
+		return;
+	if (s->state == VT_LISTENING) {
+		/* of a listener, the connections that wait */
+		if (vt_getsockopt_live(s, IPPROTO_TCP, TCP_INFO, &info,
+				       sizeof(info)) > 0 && info.tcpi_unacked)
+			s->poll_bits = POLLIN;
+		return;
+	}
+	if (s->state != VT_CONNECTED || s->backlog || s->eof || s->reset ||
+	    (s->common && vt_common_bytes(s)))
+		return;
+	rc = vt_recv_once(s, &io, &done, false, VT_NEVER);
+	if (rc == -EAGAIN || s->dead)
+		return;
+	s->poll_bits = POLLIN;
+	if (rc == 0)
+		s->poll_bits |= POLLRDHUP;
+}
+
 static ssize_t vt_recv_shared(struct vsock *s, struct vt_io *io, bool wait)
 {
 	int64_t deadline = vt_deadline(s->rcv_timeout);
@@ -423,7 +456,7 @@ ssize_t vt_recv(struct vsock *s, int fd, struct vt_io *io)
 		int err = s->err;
 
 		s->err = 0;
-		return err ? -err : -ENOTCONN;
+		return err ? -err : s->failed ? 0 : -ENOTCONN;
 	}
 	if (!io->bytes && (io->plain || s->shared))
 		return 0;

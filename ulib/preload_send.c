@@ -105,6 +105,23 @@ static int vt_send_error(struct vsock *s)
 	return s->shut_wr || s->reset || s->dead || s->wr_broken ? -EPIPE : 0;
 }
 
+/*
+ * After the peer's FIN no completion tells of a reset, so a send that has
+ * nothing before it asks.
+ */
+static void vt_send_ask(struct vsock *s)
+{
+	int err = 0;
+
+	if (!s->eof || s->inflight || s->reset || s->dead || s->shut_wr)
+		return;
+	if (vt_getsockopt_live(s, SOL_SOCKET, SO_ERROR, &err,
+			       sizeof(err)) > 0 && err) {
+		s->reset = true;
+		s->err = err;
+	}
+}
+
 /* Waits for a connection under way. */
 static int vt_send_connected(struct vsock *s, bool wait, int64_t deadline)
 {
@@ -141,7 +158,9 @@ ssize_t vt_send(struct vsock *s, int fd, struct vt_io *io)
 	rc = vt_send_connected(s, wait, deadline);
 	if (rc)
 		return rc;
+	vt_want_data(s); /* a reset is to be known */
 	vt_reap();
+	vt_send_ask(s);
 	rc = 0;
 	do {
 		int err = vt_send_error(s);

@@ -172,6 +172,7 @@ static struct vt_req *vt_open_begin(struct vsock *s)
 	struct vt_req *r = vt_req_get(s, NULL);
 	struct vtoe_sqe *q = vt_sqe(r, VTOE_OP_OPEN, VTOE_STREAM_NONE);
 
+	s->dead = s->reset = s->failed = false;
 	q->u.address.family = s->family == AF_INET ? VTOE_AF_INET :
 						     VTOE_AF_INET6;
 	vt_replay(s, VTOE_STREAM_LAST);
@@ -185,7 +186,6 @@ static int vt_open_finish(struct vsock *s, struct vt_req *r)
 
 	if (rc >= 0) {
 		s->stream = c.stream;
-		s->dead = s->reset = s->failed = false;
 		vt.offloaded++;
 	}
 	return rc < 0 ? rc : 0;
@@ -312,6 +312,9 @@ void vt_connect_done(struct vsock *s, int result,
 			s->has_local = true;
 		}
 		s->has_peer = true;
+		/* A reset is to be known before the next send. */
+		if (s->stream)
+			vt_want_data(s);
 	} else {
 		s->state = VT_BOUND;
 		s->failed = true;
@@ -355,6 +358,15 @@ static void vt_connect_settle(struct vsock *s)
 	vt_reap();
 }
 
+/* Did it fail as the kernel's would have before sending anything? */
+static bool vt_connect_at_once(const struct vsock *s)
+{
+	return s->state == VT_BOUND &&
+	       (s->err == ENETUNREACH || s->err == EHOSTUNREACH ||
+		s->err == EADDRNOTAVAIL || s->err == EINVAL ||
+		s->err == EACCES || s->err == ENETDOWN);
+}
+
 /* OPEN and CONNECT. -> 0, or 1: the kernel's now. */
 static int vt_connect_open(struct vsock *s, int fd,
 			   const struct vtoe_address *a,
@@ -383,6 +395,8 @@ static int vt_connect_open(struct vsock *s, int fd,
 		return 1;
 	}
 	s->connecting = true;
+	if (s->state == VT_CONNECTED)
+		vt_want_data(s);
 	vt_explain_offload(fd, "connect", to, len);
 	return 0;
 }
@@ -429,6 +443,7 @@ static int vt_connect(struct vsock *s, int fd, const struct sockaddr *to,
 	}
 	if (to->sa_family == AF_UNSPEC && s->state != VT_NEW) {
 		vt_drop_stream(s, true);
+		s->err = ECONNRESET; /* as tcp_disconnect() says */
 		return 0;
 	}
 	if (s->state == VT_CONNECTED)
@@ -454,8 +469,8 @@ static int vt_connect(struct vsock *s, int fd, const struct sockaddr *to,
 		return rc;
 	if (!wait) {
 		vt_connect_settle(s);
-		return s->state == VT_BOUND ? vt_connect_wait(s, false) :
-					      -EINPROGRESS;
+		return vt_connect_at_once(s) ? vt_connect_wait(s, false) :
+					       -EINPROGRESS;
 	}
 	return vt_connect_wait(s, true);
 }

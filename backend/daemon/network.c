@@ -127,6 +127,11 @@ static int network_check_uplink(struct rtnl *rtnl,
 		return network_refuse(why, "interface \"%s\" is loopback: a "
 				      "macvlan needs an Ethernet interface",
 				      guest->uplink_name);
+	if (guest->mtu > uplink->mtu)
+		return network_refuse(why, "mtu %u is more than interface "
+				      "\"%s\" has: use at most %u",
+				      guest->mtu, guest->uplink_name,
+				      uplink->mtu);
 	return 0;
 }
 

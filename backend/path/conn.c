@@ -479,9 +479,8 @@ void conn_park(struct conn *c, enum vtoe_violation why)
 	list_del(&c->ready_node);
 	/* it may ring as it likes */
 	if (c->doorbell_armed)
-		io_uring_prep_poll_remove(
-			uring_sqe(&d->uring, NULL, TAG_IGNORE),
-			uring_tag(c, TAG_DOORBELL));
+		io_uring_prep_cancel64(uring_sqe(&d->uring, NULL, TAG_IGNORE),
+				       uring_tag(c, TAG_DOORBELL), 0);
 	for (i = 0; i < c->link.vectors; i++)
 		if (c->link.vector_fd[i] >= 0)
 			uring_signal(&d->uring, c->link.vector_fd[i]);
@@ -577,12 +576,14 @@ void conn_leave(struct conn *c)
 			lane_turn(&c->lanes[i], c->lanes[i].sq.size);
 	c->state = CONN_LEAVING;
 	list_del(&c->ready_node);
+	/* Not POLL_REMOVE: that lets a poll go on whose event is just being
+	 * handled, and then nothing would ever end it. */
 	if (c->doorbell_armed)
-		io_uring_prep_poll_remove(uring_sqe(u, NULL, TAG_IGNORE),
-					  uring_tag(c, TAG_DOORBELL));
+		io_uring_prep_cancel64(uring_sqe(u, NULL, TAG_IGNORE),
+				       uring_tag(c, TAG_DOORBELL), 0);
 	if (c->hangup_armed)
-		io_uring_prep_poll_remove(uring_sqe(u, NULL, TAG_IGNORE),
-					  uring_tag(c, TAG_HANGUP));
+		io_uring_prep_cancel64(uring_sqe(u, NULL, TAG_IGNORE),
+				       uring_tag(c, TAG_HANGUP), 0);
 	/* the other end, if it is there at all, sees the end now */
 	if (c->link.socket_fd >= 0)
 		shutdown(c->link.socket_fd, SHUT_RDWR);

@@ -37,10 +37,10 @@ if [ "$VTOE_TEST_PATH" = kernel ]; then
 else
 	set -- --vtoe-socket "$RUN/vtoed/$GUEST.sock" \
 		--worker-pid "$(worker_pid)" "$@"
-	# The weight of idle streams is asked for unless workloads are chosen.
+	# Idle streams are weighed first, while the worker is fresh.
 	case " $* " in
 	*" --workloads "*) ;;
-	*) set -- "$@" --workloads bulk-tx,bulk-rx,rr,connect,idle ;;
+	*) set -- "$@" --workloads idle,bulk-tx,bulk-rx,rr,connect ;;
 	esac
 fi
 nsenter --net="/run/netns/$NS-app" "$bench" run "$@" ||

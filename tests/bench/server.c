@@ -71,6 +71,8 @@ static enum step peer_header(struct peer *p)
 	if (p->header_bytes < sizeof(p->header))
 		return STEP_AGAIN;
 	p->message = ntohl(p->header.size);
+	if (p->header.mode == FAR_IDLE)
+		send(p->fd, at, 1, MSG_NOSIGNAL);
 	if (p->header.mode != FAR_ECHO)
 		return STEP_AGAIN;
 	if (!p->message || p->message > FAR_MAX_MESSAGE)

@@ -8,7 +8,9 @@
  *   's'  source: send the pattern until the connection closes
  *   'k'  sink: read to the end, then answer with a struct far_report
  *   'e'  echo: answer every message of `size` bytes with the same bytes
- *   'i'  idle: keep the connection, do nothing
+ *   'i'  idle: send one byte, then do nothing. Nobody reads that byte, so the
+ *        connection ends with a reset, and thousands of them leave no TIME_WAIT
+ *        behind that would slow down every later connect
  */
 #ifndef VTOE_BENCH_WORKLOAD_H
 #define VTOE_BENCH_WORKLOAD_H
