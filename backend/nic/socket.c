@@ -217,6 +217,14 @@ void socket_linger(int fd, int on, int seconds)
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
 }
 
+int socket_set_lowat(int fd, uint32_t bytes)
+{
+	int value = (int)bytes;
+
+	return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof(value))
+		       ? -errno : 0;
+}
+
 const char *socket_state(int fd)
 {
 	static const char *const names[] = {

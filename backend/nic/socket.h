@@ -46,6 +46,8 @@ int socket_get_option(int fd, unsigned level, unsigned name, void *value,
 		      uint32_t room);
 /* Before a close: RST instead of FIN; or wait up to `seconds` in close. */
 void socket_linger(int fd, int on, int seconds);
+/* How many bytes must be there before a receive or poll is told. */
+int socket_set_lowat(int fd, uint32_t bytes);
 /* "established", "listen", ... */
 const char *socket_state(int fd);
 

@@ -140,6 +140,7 @@ struct stream {
 	bool generic_held;	/* generic_pending waits for room in the CQ */
 	bool nonempty;		/* the last receive left data behind */
 	bool recv_busy;		/* an RQ receive is with the kernel */
+	bool lowat_guest;	/* SO_RCVLOWAT is the guest's, not ours */
 	bool send_busy;
 	bool accept_busy;
 	bool abort;
@@ -147,6 +148,8 @@ struct stream {
 	uint16_t zc_pause;	/* sends until zero copy is tried again */
 	uint16_t tokens;	/* SHAREs that wait for their ADOPT */
 	int16_t linger;		/* seconds; 0: none */
+	uint32_t lowat;		/* SO_RCVLOWAT that we set; 0: none */
+	int32_t recv_error;	/* came behind bytes: the next RECV's */
 	uint32_t inflight;	/* kernel operations, and zero-copy notices */
 	uint32_t zc_out;	/* zero-copy sends that the kernel still reads */
 	uint32_t generic_out;	/* generic buffers that the guest has of it */

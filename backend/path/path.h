@@ -133,6 +133,8 @@ int toe_grq_add(struct lane *lane, struct stream *s,
 int toe_grq_mode(struct lane *lane, struct stream *s,
 		 const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
 void toe_recv_next(struct stream *s);
+/* Before others look at the socket: readable means one byte again. */
+void toe_recv_lowat_reset(struct stream *s);
 void toe_recv_done(struct request *r, int32_t result, uint32_t flags);
 void toe_generic_done(struct stream *s, int32_t result, uint32_t flags);
 /* Stops generic receive of a stream (its lane goes, or GRQ_MODE off). */

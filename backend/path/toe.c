@@ -104,6 +104,12 @@ static int toe_close(struct lane *lane, struct stream *s,
 	return 0;
 }
 
+/* The one option that we use ourselves, as long as the guest does not. */
+static bool is_lowat(const struct vtoe_option *option)
+{
+	return option->level == SOL_SOCKET && option->name == SO_RCVLOWAT;
+}
+
 static int toe_setopt(struct lane *lane, struct stream *s,
 		      const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe)
 {
@@ -111,6 +117,10 @@ static int toe_setopt(struct lane *lane, struct stream *s,
 
 	(void)lane;
 	(void)cqe;
+	if (is_lowat(&sqe->u.option)) {
+		toe_recv_lowat_reset(s);
+		s->lowat_guest = true;
+	}
 	rc = socket_set_option(s->fd, &sqe->u.option, &linger);
 	if (!rc && linger >= 0)
 		s->linger = (int16_t)linger;
@@ -129,6 +139,8 @@ static int toe_getopt(struct lane *lane, struct stream *s,
 	if (want > sizeof(value))
 		want = sizeof(value);
 	memset(value, 0, sizeof(value));
+	if (is_lowat(&sqe->u.option))
+		toe_recv_lowat_reset(s);
 	n = socket_get_option(s->fd, sqe->u.option.level, sqe->u.option.name,
 			      value, want);
 	if (n < 0)

@@ -16,6 +16,12 @@
  * A buffer posted while a generic receive is armed: that one is cancelled
  * first, and if it got data meanwhile, its completion goes before (H9, H10).
  *
+ * A receive that wants all of a large buffer is not worth a wake-up for every
+ * few packets: the socket's low-water mark follows what is missing, up to
+ * LOWAT_MAX, so that the kernel tells us of much at once (it tells earlier when
+ * its own buffer is full, or the stream has ended). Everything else that looks
+ * at the socket finds the mark at one byte again.
+ *
  * A stream may have as many generic buffers out at the guest as its lane has
  * left: one slow reader gets half of them, eight get a ninth each, and there are
  * always some for a stream that is read (H8). One that may not take a buffer is
@@ -29,28 +35,68 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "nic/socket.h"
+
 /* One receive takes at most this much, so that no stream holds the worker. */
-enum { RECV_TURN_BYTES = 1 << 20 };
+enum {
+	RECV_TURN_BYTES = 1 << 20,
+	LOWAT_MIN = 16 << 10, /* less is not worth the system call */
+	LOWAT_MAX = 128 << 10,
+};
+
+static void toe_recv_lowat(struct stream *s, uint32_t bytes)
+{
+	if (s->lowat == bytes || s->lowat_guest)
+		return;
+	if (!socket_set_lowat(s->fd, bytes ? bytes : 1))
+		s->lowat = bytes;
+}
+
+void toe_recv_lowat_reset(struct stream *s)
+{
+	toe_recv_lowat(s, 0);
+}
+
+/* Does it wait until all has come? */
+static bool recv_is_whole(const struct request *r)
+{
+	return r->sqe.op_flags & VTOE_IO_WAITALL &&
+	       !(r->sqe.op_flags & (VTOE_IO_PEEK | VTOE_IO_NONBLOCK));
+}
+
+/* The low-water mark for what is missing; 0: none. Never more than what is
+ * missing, since no more may ever come. */
+static uint32_t recv_lowat_of(const struct stream *s, const struct request *r)
+{
+	uint32_t missing = r->sqe.length - r->done;
+
+	if (!recv_is_whole(r) || s->lowat_guest || missing < LOWAT_MIN ||
+	    !list_empty(&s->others)) /* a POLL */
+		return 0;
+	return missing < LOWAT_MAX ? missing : LOWAT_MAX;
+}
 
 static void toe_recv_issue(struct stream *s, struct request *r)
 {
 	struct device *d = s->device;
 	struct io_uring_sqe *sqe = uring_sqe(&d->uring, r, TAG_RECV);
+	uint32_t bytes = r->sqe.length - r->done;
 	unsigned flags = 0;
-	uint32_t bytes = r->sqe.length;
 
+	toe_recv_lowat(s, recv_lowat_of(s, r));
 	if (r->sqe.op_flags & VTOE_IO_NONBLOCK)
 		flags |= MSG_DONTWAIT;
 	if (r->sqe.op_flags & VTOE_IO_PEEK)
 		flags |= MSG_PEEK;
-	else if (r->sqe.op_flags & VTOE_IO_WAITALL)
+	else if (r->sqe.op_flags & VTOE_IO_WAITALL && !s->lowat)
 		flags |= MSG_WAITALL;
 	if (!(flags & MSG_WAITALL) && bytes > RECV_TURN_BYTES)
 		bytes = RECV_TURN_BYTES;
-	io_uring_prep_recv(sqe, 0, r->at, bytes, (int)flags);
+	io_uring_prep_recv(sqe, 0, r->at + r->done, bytes, (int)flags);
 	uring_use_socket(&d->uring, sqe, s->index, s->fd);
-	/* Known to be empty: wait for readiness before the first attempt. */
-	if (!s->nonempty && !(flags & MSG_DONTWAIT))
+	/* Known to be empty, or not worth it yet: wait for readiness before the
+	 * first attempt. */
+	if ((!s->nonempty || s->lowat) && !(flags & MSG_DONTWAIT))
 		sqe->ioprio |= URING_RECVSEND_POLL_FIRST;
 	r->busy = true;
 	s->recv_busy = true;
@@ -82,6 +128,7 @@ static void toe_generic_arm(struct stream *s)
 		return;
 	}
 	list_del(&s->starved_node);
+	toe_recv_lowat_reset(s);
 	sqe = uring_sqe(&d->uring, s, TAG_GENERIC);
 	io_uring_prep_recv(sqe, 0, NULL, 0, 0);
 	uring_use_socket(&d->uring, sqe, s->index, s->fd);
@@ -99,6 +146,13 @@ void toe_recv_next(struct stream *s)
 	if (s->recv_busy || s->generic != GENERIC_IDLE ||
 	    s->state >= STREAM_DRAINING)
 		return;
+	if (s->recv_error && !list_empty(&s->recvs)) {
+		int32_t error = s->recv_error;
+
+		s->recv_error = 0;
+		request_finish(list_entry(s->recvs.next, struct request, node),
+			       error, 0);
+	}
 	if (!list_empty(&s->recvs))
 		toe_recv_issue(s, list_entry(s->recvs.next, struct request,
 					     node));
@@ -158,6 +212,26 @@ put:
 	return rc;
 }
 
+/* Some came: is the rest still wanted? */
+static bool recv_goes_on(const struct stream *s, const struct request *r,
+			 int32_t result)
+{
+	return result > 0 && recv_is_whole(r) && !r->cancelled &&
+	       s->state < STREAM_DRAINING &&
+	       r->done + (uint32_t)result < r->sqe.length;
+}
+
+/* What a receive in several parts comes to, when `result` ends it. An error
+ * behind good bytes is the next receive's. */
+static int32_t recv_total(struct request *r, int32_t result)
+{
+	if (!r->done)
+		return result;
+	if (result < 0 && result != -ECANCELED && result != -EINTR)
+		r->stream->recv_error = result;
+	return (int32_t)r->done + (result > 0 ? result : 0);
+}
+
 void toe_recv_done(struct request *r, int32_t result, uint32_t flags)
 {
 	struct stream *s = r->stream;
@@ -172,10 +246,17 @@ void toe_recv_done(struct request *r, int32_t result, uint32_t flags)
 		stats->rx_bytes += (uint32_t)result;
 		stats->rx_placed_bytes += (uint32_t)result;
 	}
+	if (recv_goes_on(s, r, result)) {
+		r->busy = false;
+		r->done += (uint32_t)result;
+		toe_recv_issue(s, r);
+		stream_op_end(s);
+		return;
+	}
 	if (s->nonempty)
 		out |= VTOE_CQE_NONEMPTY;
 	stats->rq_completions++;
-	request_finish(r, result, out);
+	request_finish(r, recv_total(r, result), out);
 	toe_recv_next(s);
 	stream_op_end(s);
 }

@@ -45,6 +45,7 @@ static int accept_deliver(struct request *r, int fd, bool more)
 		return rc;
 	}
 	s->state = STREAM_CONNECTED;
+	s->lowat_guest = r->stream->lowat_guest; /* inherited */
 	cqe.stream = s->id;
 	lane->conn->device->stats->accepts++;
 	request_finish_cqe(told, &cqe);
@@ -98,6 +99,7 @@ int toe_accept(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 			return rc;
 		}
 		got->state = STREAM_CONNECTED;
+		got->lowat_guest = s->lowat_guest;
 		cqe->stream = got->id;
 		s->device->stats->accepts++;
 		return 0;
@@ -217,6 +219,7 @@ int toe_poll(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 	if (!r)
 		return -EBUSY;
 	list_add_tail(&s->others, &r->node);
+	toe_recv_lowat_reset(s);
 	r->busy = true;
 	e = uring_sqe(&d->uring, r, TAG_POLL);
 	io_uring_prep_poll_add(e, 0, sqe->op_flags);

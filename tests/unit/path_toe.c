@@ -327,6 +327,112 @@ static void test_direct(void **state)
 	stop();
 }
 
+static void post_whole(struct guest *g, uint32_t id, uint32_t bytes)
+{
+	struct vtoe_sqe *e = entry(g, VTOE_OP_RECV, id, bytes);
+
+	e->length = bytes;
+	e->op_flags = VTOE_IO_WAITALL;
+	submit(g);
+}
+
+/* What the guest and its other requests see of the low-water mark: nothing. */
+static void check_readable_at_one_byte(struct guest *g, uint32_t id, int peer)
+{
+	struct vtoe_sqe *e;
+	struct vtoe_cqe c;
+	int mark = 0;
+
+	e = entry(g, VTOE_OP_GETOPT, id, 1);
+	e->u.option.level = SOL_SOCKET;
+	e->u.option.name = SO_RCVLOWAT;
+	e->u.option.length = sizeof(mark);
+	submit(g);
+	c = wait_cqe(g);
+	assert_int_equal(c.result, sizeof(mark));
+	memcpy(&mark, c.u.value, sizeof(mark));
+	assert_int_equal(mark, 1);
+	send_peer(peer, (const uint8_t *)"x", 1);
+	entry(g, VTOE_OP_POLL, id, 2)->op_flags = POLLIN;
+	submit(g);
+	assert_int_equal(wait_cqe(g).result, POLLIN);
+	entry(g, VTOE_OP_RECV, id, 3)->length = 100;
+	submit(g);
+	assert_int_equal(wait_cqe(g).result, 1);
+}
+
+static void test_whole(void **state)
+{
+	enum { WHOLE = 300000, PART = 140001 };
+	const struct linger reset = { .l_onoff = 1 };
+	struct vtoe_cqe c;
+	struct guest g;
+	uint8_t *data;
+	uint32_t id;
+	int peer, i;
+
+	(void)state;
+	start();
+	join(&g);
+	data = malloc(WHOLE);
+	for (i = 0; i < WHOLE; i++)
+		data[i] = (uint8_t)(i * 7 + i / 251);
+
+	/* in parts, the last ones small: one completion, when all is there */
+	id = connected(&g, &peer);
+	post_whole(&g, id, WHOLE);
+	send_peer(peer, data, PART);
+	assert_false(try_wait(&g, &c, 50));
+	send_peer(peer, data + PART, WHOLE - PART - 1);
+	assert_false(try_wait(&g, &c, 50));
+	send_peer(peer, data + WHOLE - 1, 1);
+	c = wait_cqe(&g);
+	assert_int_equal(c.result, WHOLE);
+	assert_int_equal(c.length, WHOLE);
+	assert_memory_equal(g.memory + ARENA, data, WHOLE);
+	check_readable_at_one_byte(&g, id, peer);
+
+	/* cancelled: what came is not lost */
+	post_whole(&g, id, WHOLE);
+	send_peer(peer, data, PART);
+	assert_false(try_wait(&g, &c, 50));
+	entry(&g, VTOE_OP_CANCEL, id, 4)->u.target = WHOLE;
+	submit(&g);
+	for (i = 0; i < 2; i++) {
+		c = wait_cqe(&g);
+		if (c.user_data != 4)
+			break;
+	}
+	assert_int_equal(c.user_data, WHOLE);
+	assert_int_equal(c.result, PART);
+	if (!i)
+		assert_int_equal(wait_cqe(&g).user_data, 4);
+
+	/* the end of the stream before all is there */
+	post_whole(&g, id, WHOLE);
+	send_peer(peer, data, PART);
+	shutdown(peer, SHUT_WR);
+	assert_int_equal(wait_cqe(&g).result, PART);
+	post_whole(&g, id, WHOLE);
+	assert_int_equal(wait_cqe(&g).result, 0);
+	close_stream(&g, id, peer);
+
+	/* an error behind good bytes is told, to the next receive */
+	id = connected(&g, &peer);
+	post_whole(&g, id, WHOLE);
+	send_peer(peer, data, PART);
+	assert_false(try_wait(&g, &c, 50));
+	setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(peer);
+	assert_int_equal(wait_cqe(&g).result, PART);
+	post_whole(&g, id, WHOLE);
+	assert_int_equal(wait_cqe(&g).result, -ECONNRESET);
+	close_stream(&g, id, -1);
+	free(data);
+	leave(&g);
+	stop();
+}
+
 static void test_entry_errors(void **state)
 {
 	struct guest g, other;
@@ -841,6 +947,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct),
+		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_entry_errors),
 		cmocka_unit_test(test_rq_grq_order),
 		cmocka_unit_test(test_cancel),
