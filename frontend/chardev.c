@@ -117,7 +117,7 @@ static int connection_tell(struct vtoe_connection *c, u8 op)
 		vtoe_grants_describe(&c->memory, &q);
 		q.u.memory.event_channel = c->evtchn;
 	}
-	rc = vtoe_device_call(c->device, &q, &done);
+	rc = vtoe_device_call(c->device, &q, &done, VTOE_CALL_TIMEOUT);
 	if (!rc)
 		rc = done.result;
 	return rc > 0 ? -EPROTO : rc;

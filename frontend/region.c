@@ -92,7 +92,7 @@ static int region_tell(struct vtoe_connection *c, struct vtoe_region *r,
 
 	vtoe_grants_describe(&r->grants, &q);
 	q.u.memory.rights = rights;
-	rc = vtoe_device_call(c->device, &q, &done);
+	rc = vtoe_device_call(c->device, &q, &done, VTOE_CALL_TIMEOUT);
 	if (!rc)
 		rc = done.result;
 	if (rc > 0)
@@ -159,7 +159,7 @@ static int region_untell(struct vtoe_connection *c, struct vtoe_region *r)
 		.u.key = r->key,
 	};
 	struct vtoe_xen_completion done;
-	int rc = vtoe_device_call(c->device, &q, &done);
+	int rc = vtoe_device_call(c->device, &q, &done, VTOE_CALL_TIMEOUT);
 
 	return rc ? rc : done.result;
 }

@@ -19,9 +19,10 @@
  * grant code keeps pages of ours in its deferred list, and grant.c keeps pinned
  * pages of applications in one of its own.
  *
- * Locks, outermost first: connection->lock > ring->lock. Neither is taken in
- * interrupt context. The backend is not trusted: what it writes is loaded once
- * and checked.
+ * Locks: connection->lock (a mutex) around what changes its regions; the spin
+ * locks of ring, device and connection (event_lock) are leaves, and are taken in
+ * interrupts. The backend is not trusted: what it writes is loaded once and
+ * checked.
  */
 #ifndef VTOE_H
 #define VTOE_H
@@ -32,6 +33,7 @@
 #include <linux/miscdevice.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/semaphore.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -50,11 +52,12 @@ extern unsigned int vtoe_connection_pages;
 extern unsigned int vtoe_max_connections;
 extern unsigned int vtoe_max_registered_pages;
 
-/* -- ring.c: requests to the backend, answered one at a time -------------- */
+/* -- ring.c: requests to the backend, and their answers ------------------- */
 
 struct vtoe_xenring {
-	struct mutex lock;	/* one request at a time */
-	wait_queue_head_t wait;
+	spinlock_t lock;	/* guards all below but room */
+	struct semaphore room;	/* entries free of calls */
+	struct list_head calls;	/* struct vtoe_call, under way */
 	void *page;
 	grant_ref_t ref;
 	int evtchn;
@@ -62,10 +65,12 @@ struct vtoe_xenring {
 	u32 producer;		/* ours, private */
 	u32 consumer;		/* ours, private */
 	u64 last_user_data;
-	bool broken;		/* the backend wrote what cannot be */
+	bool broken;		/* no call any more */
 };
 
 int vtoe_ring_setup(struct xenbus_device *dev, struct vtoe_xenring *r);
+/* All calls fail with -ENOTCONN, now and later. */
+void vtoe_ring_stop(struct vtoe_xenring *r);
 void vtoe_ring_teardown(struct vtoe_xenring *r);
 
 /* -- grant.c --------------------------------------------------------------- */
@@ -117,10 +122,11 @@ struct vtoe_device {
 int vtoe_xenbus_init(void);
 void vtoe_xenbus_exit(void);
 void vtoe_device_put(struct vtoe_device *d);
-/* Sends a request and waits for its completion. 0 and the backend's result in
- * @c; -ENOTCONN, -EINTR (killed), -ETIMEDOUT. */
+/* Sends a request and waits for its completion, @timeout jiffies at most. 0 and
+ * the backend's verdict in @c; -ENOTCONN, -ETIMEDOUT. */
 int vtoe_device_call(struct vtoe_device *d, struct vtoe_xen_request *q,
-		     struct vtoe_xen_completion *c);
+		     struct vtoe_xen_completion *c, long timeout);
+#define VTOE_CALL_TIMEOUT (10 * HZ)
 
 /* -- region.c ---------------------------------------------------------------- */
 

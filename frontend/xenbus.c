@@ -53,9 +53,9 @@ static struct vtoe_device *vtoe_device_new(struct xenbus_device *xdev)
 	return d;
 }
 
-/* Ends a device. The order matters: /dev/vtoeN goes first, so no new
- * connection comes; then `dead`, so that no call waits for an answer; then the
- * ring, which nobody uses any more once its lock was had after that. */
+/* Ends a device. The order matters: the ring stops first, so that no call
+ * waits or is made; then /dev/vtoeN goes (it waits for an open that is under
+ * way), then the ring, which nobody uses any more. */
 static void vtoe_device_end(struct xenbus_device *xdev)
 {
 	struct vtoe_device *d = dev_get_drvdata(&xdev->dev);
@@ -64,12 +64,10 @@ static void vtoe_device_end(struct xenbus_device *xdev)
 		return;
 	dev_set_drvdata(&xdev->dev, NULL);
 	WRITE_ONCE(d->dead, true);
-	wake_up_all(&d->ring.wait);
+	vtoe_ring_stop(&d->ring);
 	vtoe_chardev_remove(d);
 	vtoe_connections_dead(d);
-	mutex_lock(&d->ring.lock);
 	vtoe_ring_teardown(&d->ring);
-	mutex_unlock(&d->ring.lock);
 	vtoe_device_put(d);
 }
 

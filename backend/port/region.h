@@ -26,6 +26,7 @@ struct region {
 	uint32_t lane; /* or VTOE_LANE_ANY */
 	uint32_t holds;
 	bool mapped;   /* by ops->map, so ops->unmap it */
+	bool external; /* made by the port: it is told of the end */
 	bool removing;
 	uint64_t remove_user_data;
 };
@@ -52,6 +53,11 @@ void region_table_free(struct region_table *t);
 int region_add(struct region_table *t, uint64_t key, uint32_t lane,
 	       uint64_t offset, uint64_t length, uint32_t count,
 	       uint32_t rights);
+
+/* Makes a region of memory that the port has mapped already, for all lanes; it
+ * is unmapped with the region. -EDQUOT, -EEXIST. */
+int region_add_mapped(struct region_table *t, uint64_t key, void *at,
+		      uint64_t bytes, uint32_t rights);
 
 /* Finds a region and checks lane and rights; -ENOKEY, -EACCES. */
 int region_find(struct region_table *t, uint64_t key, uint32_t lane,
