@@ -116,6 +116,11 @@ void vt_backend_died(void)
 
 	if (!ctx)
 		return;
+	if (vt.reaping) {
+		vt.died = true;
+		return;
+	}
+	vt.died = false;
 	vt.ctx = NULL;
 	vt.lane = NULL;
 	vt.leader = NULL;
@@ -161,7 +166,8 @@ void vt_lane_child(void)
 	vt.ctx = NULL;
 	vt.lane = NULL;
 	vt.lane_fd = vt.control_fd = -1;
-	vt.dirty = false;
+	vt.dirty = vt.died = false;
+	vt.later_next = vt.later_count = 0;
 	vt_pool_forget();
 	vt_reports_forget();
 	for (r = vt.live_reqs; r; r = next) {
@@ -242,7 +248,7 @@ struct vtoe_sqe *vt_sqe(struct vt_req *r, enum vtoe_op op, uint32_t stream)
 	struct vtoe_cqe gone = { .result = -ECONNRESET };
 	struct vtoe_sqe *q;
 
-	while (vt.lane) {
+	while (vt.lane && !vt.died) {
 		struct pollfd fd = { .fd = vt.lane_fd, .events = POLLIN };
 
 		q = vtoe_get_sqe(vt.lane);
@@ -265,7 +271,7 @@ struct vtoe_sqe *vt_sqe(struct vt_req *r, enum vtoe_op op, uint32_t stream)
 void vt_submit(void)
 {
 	vt_generic_flush();
-	if (!vt.dirty || !vt.lane)
+	if (!vt.dirty || !vt.lane || vt.died)
 		return;
 	vt.dirty = false;
 	if (vtoe_submit(vt.lane) < 0)
@@ -285,22 +291,73 @@ static void vt_dispatch(const struct vtoe_cqe *c)
 		vt_finish(r, c);
 }
 
-/* Takes the completions that are there. */
+/* The next completion of the ring. */
+static bool vt_take(struct vtoe_cqe *c)
+{
+	struct vtoe_cqe *at;
+	int rc;
+
+	if (!vt.lane || vt.died)
+		return false;
+	rc = vtoe_peek_cqe(vt.lane, &at);
+	if (rc == 1) {
+		*c = *at;
+		vtoe_cqe_seen(vt.lane);
+		if (c->result == -ENOTCONN && !vtoe_alive(vt.ctx))
+			rc = -ENOTCONN;
+	}
+	if (rc < 0)
+		vt_backend_died();
+	return rc == 1;
+}
+
+static void vt_later_add(const struct vtoe_cqe *c)
+{
+	struct vtoe_cqe *more;
+
+	while (vt.later_count == vt.later_room) {
+		more = realloc(vt.later,
+			       (vt.later_room + 256) * sizeof(*more));
+		if (more) {
+			vt.later = more;
+			vt.later_room += 256;
+		} else {
+			poll(NULL, 0, 1);
+		}
+	}
+	vt.later[vt.later_count++] = *c;
+}
+
+static bool vt_later_get(struct vtoe_cqe *c)
+{
+	if (vt.later_next == vt.later_count) {
+		vt.later_next = vt.later_count = 0;
+		return false;
+	}
+	*c = vt.later[vt.later_next++];
+	return true;
+}
+
+/*
+ * Takes the completions that are there. What they call may need an entry while
+ * the queue is full, and so must take completions itself: these wait in
+ * vt.later, to be dispatched in their order, and not while an object that they
+ * end is still in use further up. The backend's death waits likewise.
+ */
 void vt_reap(void)
 {
-	struct vtoe_cqe *at, c;
-	int rc = 0;
+	struct vtoe_cqe c;
 
-	while (vt.lane && (rc = vtoe_peek_cqe(vt.lane, &at)) == 1) {
-		c = *at;
-		vtoe_cqe_seen(vt.lane);
-		if (c.result == -ENOTCONN && !vtoe_alive(vt.ctx)) {
-			vt_backend_died();
-			return;
-		}
-		vt_dispatch(&c);
+	if (vt.reaping) {
+		while (vt_take(&c))
+			vt_later_add(&c);
+		return;
 	}
-	if (rc < 0 && vt.lane)
+	vt.reaping = true;
+	while (vt_later_get(&c) || vt_take(&c))
+		vt_dispatch(&c);
+	vt.reaping = false;
+	if (vt.died)
 		vt_backend_died();
 }
 

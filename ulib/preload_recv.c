@@ -55,13 +55,15 @@ static struct vt_piece *vt_piece_add(struct vsock *s)
 			  (s->piece_room - 1)];
 }
 
+/* Giving the buffer back may take completions, which add pieces, or find that
+ * the backend died, which drops them all: so that comes last. */
 static void vt_piece_done(struct vsock *s)
 {
-	struct vt_piece *p = vt_piece_first(s);
+	int buffer = vt_piece_first(s)->buffer;
 
-	vt_generic_back(p->buffer);
 	s->piece_head++;
 	s->piece_count--;
+	vt_generic_back(buffer);
 }
 
 void vt_backlog_drop(struct vsock *s)
@@ -252,10 +254,10 @@ size_t vt_backlog_take(struct vsock *s, struct vt_io *io, size_t done)
 		vt_scatter(io, &done, p->at, n);
 		p->at += n;
 		p->length -= n;
+		s->backlog -= n;
 		if (!p->length)
 			vt_piece_done(s);
 	}
-	s->backlog -= done - before;
 	vt.bytes_in += done - before;
 	return done;
 }

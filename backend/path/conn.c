@@ -113,13 +113,17 @@ void conn_kick(struct conn *c)
 
 /* -- completions --------------------------------------------------------- */
 
+/* A broken ring has no room; the connection is parked for it by its next turn,
+ * not here: callers walk the lists that parking empties. */
 static int conn_ctl_room(struct conn *c)
 {
 	int room = ring_out_room(&c->ctl_out);
 
-	if (room < 0)
-		conn_park(c, VTOE_VIOLATION_CONSUMER);
-	return room;
+	if (room >= 0)
+		return room;
+	if (list_empty(&c->ready_node) && c->state < CONN_PARKED)
+		list_add_tail(&c->device->ready_conns, &c->ready_node);
+	return 0;
 }
 
 static void conn_flush_pending(struct conn *c)
@@ -428,6 +432,8 @@ void conn_turn(struct conn *c)
 
 	list_del(&c->ready_node);
 	conn_flush_pending(c);
+	if (c->ctl_out.broken)
+		conn_park(c, VTOE_VIOLATION_CONSUMER);
 	waiting = ring_in_peek(&c->ctl_in);
 	while (waiting > 0 && taken < waiting && taken < CTL_CREDIT &&
 	       c->state < CONN_PARKED && list_empty(&c->ctl_pending) &&
@@ -444,10 +450,11 @@ void conn_turn(struct conn *c)
 	}
 	if (waiting < 0)
 		conn_park(c, VTOE_VIOLATION_INDEX);
-	/* more than one turn's credit, and room for the answers */
+	/* more than one turn's credit, and room for the answers, now or when
+	 * the guest has made some */
 	if (waiting > 0 && c->state < CONN_PARKED &&
 	    list_empty(&c->ready_node) && list_empty(&c->ctl_pending) &&
-	    conn_ctl_room(c) > 0)
+	    (conn_ctl_room(c) > 0 || ring_out_arm_space(&c->ctl_out, 1)))
 		list_add_tail(&c->device->ready_conns, &c->ready_node);
 }
 

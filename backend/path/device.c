@@ -142,6 +142,8 @@ static void device_flush(struct device *d)
 	while (!list_empty(&d->dirty)) {
 		lane = list_entry(d->dirty.next, struct lane, dirty_node);
 		list_del(&lane->dirty_node);
+		if (lane->cq.broken && lane->open)
+			lane_park(lane, VTOE_VIOLATION_CONSUMER);
 		lane_flush(lane);
 	}
 }

@@ -48,12 +48,16 @@ static void lane_dirty(struct lane *lane)
 		list_add_tail(&lane->conn->device->dirty, &lane->dirty_node);
 }
 
+/* A broken CQ has no room; the lane is parked for it by the next flush, not
+ * here: callers walk the lists that parking empties. */
 static int lane_room(struct lane *lane)
 {
 	int room = ring_out_room(&lane->cq);
 
-	if (room < 0)
-		lane_park(lane, VTOE_VIOLATION_CONSUMER);
+	if (room < 0) {
+		lane_dirty(lane);
+		return 0;
+	}
 	return room;
 }
 
@@ -105,8 +109,6 @@ void lane_post_pending(struct lane *lane, struct pending *p)
 		pending_sent(p);
 	} else if (lane_has_room(lane)) {
 		lane_post(lane, &p->cqe);
-		pending_sent(p);
-	} else if (lane->parked) { /* by lane_has_room, just now */
 		pending_sent(p);
 	} else {
 		lane->conn->device->stats->cq_full++;

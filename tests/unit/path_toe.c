@@ -901,6 +901,42 @@ static void test_park(void **state)
 	stop();
 }
 
+/* A lie about the CQ, told while requests end: parked, and nothing is left. */
+static void test_park_consumer(void **state)
+{
+	struct guest g, good;
+	uint32_t id;
+	int peer, i;
+
+	(void)state;
+	start();
+	join(&good);
+	join(&g);
+	id = connected(&g, &peer);
+	for (i = 0; i < 100; i++)
+		entry(&g, VTOE_OP_RECV, id, 100)->length = 10;
+	submit(&g);
+	for (i = 0; i < 150; i++)
+		entry(&g, VTOE_OP_NOP, 0, 1);
+	submit(&g); /* more than half: the consumer index is looked at */
+	entry(&g, VTOE_OP_CANCEL, 0, 2)->u.target = 100;
+	vtoe_ring_submit(&g.sq);
+	g.cq.shared->c.consumer += 5000;
+	conn_kick(g.conn);
+	turn();
+	turn();
+	assert_int_equal(g.cq.shared->p.status, VTOE_STATUS_PARKED);
+	assert_int_equal(g.cq.shared->p.violation, VTOE_VIOLATION_CONSUMER);
+	assert_int_equal(stats.streams, 0);
+	entry(&good, VTOE_OP_NOP, 0, 12);
+	submit(&good);
+	assert_int_equal(wait_cqe(&good).user_data, 12);
+	close(peer);
+	leave(&g);
+	leave(&good);
+	stop();
+}
+
 /* Completions that find the CQ full wait, and none is lost. */
 static void test_cq_full(void **state)
 {
@@ -955,6 +991,7 @@ int main(void)
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_park),
+		cmocka_unit_test(test_park_consumer),
 		cmocka_unit_test(test_cq_full),
 	};
 	unsigned seed = (unsigned)time(NULL);
