@@ -182,11 +182,12 @@ int region_span(struct region *r, uint64_t offset, uint32_t length,
 	return 0;
 }
 
-int region_remove(struct region_table *t, uint64_t key, struct region **region)
+int region_remove(struct region_table *t, uint64_t key, bool external,
+		  struct region **region)
 {
 	struct region *r = key ? region_slot(t, key) : NULL;
 
-	if (!r || r->removing)
+	if (!r || r->removing || r->external != external)
 		return -ENOKEY;
 	r->removing = true;
 	*region = r;

@@ -75,8 +75,10 @@ static inline bool region_drop(struct region *r)
 {
 	return --r->holds == 0 && r->removing;
 }
-/* Begins the removal; -ENOKEY. When no hold is left the caller releases. */
-int region_remove(struct region_table *t, uint64_t key, struct region **region);
+/* Begins the removal; -ENOKEY, also for a region of the other kind than
+ * `external`. When no hold is left the caller releases. */
+int region_remove(struct region_table *t, uint64_t key, bool external,
+		  struct region **region);
 /* Unmaps and frees the slot; only without holds. */
 void region_release(struct region_table *t, struct region *r);
 
