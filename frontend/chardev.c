@@ -193,10 +193,22 @@ static int vtoe_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct vtoe_connection *c = file->private_data;
 
-	if (vma->vm_pgoff || vma_pages(vma) != c->memory.count ||
-	    !(vma->vm_flags & VM_SHARED))
+	/* vm_map_pages checks offset and length */
+	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
-	return vm_map_pages_zero(vma, c->memory.pages, c->memory.count);
+	return vm_map_pages(vma, c->memory.pages, c->memory.count);
+}
+
+/* The doorbell: whatever is written. */
+static ssize_t vtoe_write(struct file *file, const char __user *from,
+			  size_t bytes, loff_t *at)
+{
+	struct vtoe_connection *c = file->private_data;
+
+	if (READ_ONCE(c->device->dead))
+		return -ENOTCONN;
+	notify_remote_via_irq(c->irq);
+	return bytes;
 }
 
 static __poll_t vtoe_poll(struct file *file, poll_table *wait)
@@ -264,9 +276,6 @@ static long vtoe_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct vtoe_ioc_eventfd e;
 
 	switch (cmd) {
-	case VTOE_IOC_DOORBELL:
-		notify_remote_via_irq(c->irq);
-		return READ_ONCE(c->device->dead) ? -ENOTCONN : 0;
 	case VTOE_IOC_INFO:
 		return ioctl_info(c, (void __user *)arg);
 	case VTOE_IOC_EVENTFD:
@@ -286,6 +295,7 @@ static const struct file_operations vtoe_fops = {
 	.open = vtoe_open,
 	.release = vtoe_release,
 	.mmap = vtoe_mmap,
+	.write = vtoe_write,
 	.poll = vtoe_poll,
 	.unlocked_ioctl = vtoe_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,

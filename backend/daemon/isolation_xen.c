@@ -7,8 +7,13 @@
  */
 #include <fcntl.h>
 #include <seccomp.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 
+/* Two types of Xen's own headers, which the kernel's count on; so that this
+ * builds without libxen-dev. */
+typedef uint16_t domid_t;
+typedef uint32_t grant_ref_t;
 #include <xen/evtchn.h>
 #include <xen/gntdev.h>
 

@@ -4,7 +4,9 @@
  *
  * Opening the device makes a connection (PROTOCOL.md): its shared memory is
  * mapped with mmap(fd, offset 0, VTOE_IOC_INFO's memory_bytes); from there on
- * libvtoe and the backend talk as on the local port. poll() on the descriptor
+ * libvtoe and the backend talk as on the local port; parts of the memory may be
+ * mapped elsewhere too, by their offset. write() of anything rings the doorbell.
+ * poll() on the descriptor
  * says POLLERR | POLLHUP when the backend is gone: then nothing works any more
  * but close. Closing takes the memory back.
  */
@@ -54,7 +56,6 @@ struct vtoe_ioc_register {
 
 #define VTOE_IOC_INFO _IOR('V', 0x10, struct vtoe_ioc_info)
 #define VTOE_IOC_EVENTFD _IOW('V', 0x11, struct vtoe_ioc_eventfd)
-#define VTOE_IOC_DOORBELL _IO('V', 0x12)
 #define VTOE_IOC_REGISTER _IOWR('V', 0x13, struct vtoe_ioc_register)
 #define VTOE_IOC_UNREGISTER _IOWR('V', 0x14, struct vtoe_ioc_register)
 
