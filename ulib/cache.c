@@ -199,7 +199,7 @@ static int cache_evict(struct vtoe *ctx)
 	cache_unlink(c, best);
 	c->evictions++;
 	pthread_mutex_unlock(&c->table);
-	return region_del(ctx, key, CONTROL_TIMEOUT_MS);
+	return region_del(ctx, key, ctx->answer_ms);
 }
 
 static int region_add(struct vtoe *ctx, uintptr_t at, size_t bytes,
@@ -230,7 +230,7 @@ static int region_add(struct vtoe *ctx, uintptr_t at, size_t bytes,
 		request.u.region.offset = list;
 		request.u.region.length = (size_t)n * sizeof(*ranges);
 	}
-	rc = control_request(ctx, &request, &completion, CONTROL_TIMEOUT_MS);
+	rc = control_request(ctx, &request, &completion, ctx->answer_ms);
 	if (list)
 		arena_release(&ctx->arena, list);
 	if (rc)
@@ -274,10 +274,13 @@ static int cache_add(struct vtoe *ctx, uintptr_t at, size_t bytes,
 	pthread_mutex_unlock(&c->table);
 	if (!rc)
 		rc = share_pages(ctx, at, bytes);
-	if (!rc)
-		rc = region_add(ctx, at, bytes, rights, &key);
 	if (rc)
 		return rc;
+	rc = region_add(ctx, at, bytes, rights, &key);
+	if (rc) {
+		share_undo(ctx, at, bytes);
+		return rc;
+	}
 	pthread_mutex_lock(&c->table);
 	c->registrations++;
 	r = cache_free_region(c);
@@ -296,7 +299,7 @@ static int cache_add(struct vtoe *ctx, uintptr_t at, size_t bytes,
 	}
 	pthread_mutex_unlock(&c->table);
 	if (!r) {
-		region_del(ctx, key, CONTROL_TIMEOUT_MS);
+		region_del(ctx, key, ctx->answer_ms);
 		return -ENOMEM;
 	}
 	return 0;

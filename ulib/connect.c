@@ -291,7 +291,7 @@ static int add_arena(struct vtoe *ctx)
 	request.u.region.length = ctx->bytes - ctx->arena_start;
 	request.u.region.count = 1;
 	request.u.region.rights = VTOE_READ | VTOE_WRITE;
-	rc = control_request(ctx, &request, &completion, CONTROL_TIMEOUT_MS);
+	rc = control_request(ctx, &request, &completion, ctx->answer_ms);
 	if (!rc)
 		rc = completion.result;
 	if (!rc && !completion.key)
@@ -326,7 +326,9 @@ void vtoe_forget(struct vtoe *ctx)
 
 	if (!ctx)
 		return;
-	/* hanging up first: the backend lets go of everything by itself */
+	/* Hanging up first: the backend lets go of everything by itself. Dead:
+	 * in a child of fork the pages are still the parent's. */
+	__atomic_store_n(&ctx->dead, -ENOTCONN, __ATOMIC_RELAXED);
 	close_if_open(ctx->socket);
 	if (ctx->cache.order)
 		cache_make_private(ctx);
@@ -380,6 +382,8 @@ int vtoe_open(struct vtoe **out, const struct vtoe_params *params)
 	ctx = context_new();
 	if (!ctx)
 		return -ENOMEM;
+	ctx->answer_ms = params->timeout_ms ? params->timeout_ms :
+					      ANSWER_TIMEOUT_MS;
 	if (device_is(path)) {
 		rc = device_connect(ctx, path);
 	} else {

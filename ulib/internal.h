@@ -40,7 +40,10 @@
 #define LIBRARY_TAG 0xffff000000000000ull
 
 #define NO_REGION UINT32_MAX
-#define CONTROL_TIMEOUT_MS 2000
+/* a backend that needs longer for an answer is taken for dead */
+#define ANSWER_TIMEOUT_MS 10000
+/* aborted connections take their time */
+#define LANE_DEL_PATIENCE 3
 #define PIN_GUESSES 64u /* a power of two */
 
 /* -- connect.c, connect_device.c ------------------------------------------ */
@@ -108,17 +111,21 @@ struct extent {
 	uintptr_t at;
 	size_t bytes;
 	uint64_t offset;
+	uint64_t made; /* share.made when it was made */
 };
 
 struct share {
 	struct extent *extents; /* by address, disjoint */
 	size_t count;
 	size_t room;
+	uint64_t made; /* calls of share_pages */
 };
 
 /* The callers hold cache.change; those of share_ranges and share_offset hold
  * cache.table, which guards the array. */
 int share_pages(struct vtoe *ctx, uintptr_t at, size_t bytes);
+/* Takes back what the last share_pages() did. */
+void share_undo(struct vtoe *ctx, uintptr_t at, size_t bytes);
 /* Gives the pages back. Those that are still mapped there become private ones
  * with the same content; what else is mapped there is left alone. */
 int share_end(struct vtoe *ctx, uintptr_t at, size_t bytes);
@@ -245,6 +252,7 @@ struct bounce {
 struct waiter {
 	struct waiter *next;
 	uint64_t user_data;
+	uint8_t op;
 	bool done;
 	struct vtoe_cqe cqe;
 };
@@ -322,6 +330,9 @@ static inline void lane_unlock_if(struct vtoe_lane *lane)
 /* Submits a copy of *request. */
 int stream_start(struct vtoe_lane *lane, const struct vtoe_sqe *request,
 		 struct waiter *w, uint64_t deadline);
+/* Asks the backend to stop it; takes effect with the next submit. */
+void stream_stop(struct vtoe_lane *lane, uint32_t stream,
+		 const struct waiter *w);
 /* Waits for it; cancels it after the deadline or a signal. -> its result */
 int stream_finish(struct vtoe_lane *lane, uint32_t stream, struct waiter *w,
 		  uint64_t deadline);
@@ -351,6 +362,7 @@ struct vtoe {
 	uint64_t arena_key;
 	uint64_t arena_start; /* offset of the arena region */
 	size_t direct_min;
+	int answer_ms;
 	struct vtoe_device_page device; /* our copy */
 	uint64_t features;
 	struct arena arena;

@@ -71,7 +71,7 @@ static void lane_give(struct vtoe_lane *lane, const struct vtoe_cqe *cqe)
 				pthread_cond_broadcast(&lane->changed);
 			return;
 		}
-	/* nobody waits: the completion of a CANCEL after a time-out */
+	/* nobody waits: the completion of a CANCEL */
 }
 
 void lane_fail(struct vtoe_lane *lane, int error)
@@ -465,10 +465,10 @@ int vtoe_lane_arm(struct vtoe_lane *lane)
 
 void vtoe_lane_disarm(struct vtoe_lane *lane)
 {
-	if (lane->armed) {
-		lane->armed = false;
+	/* a thread that sleeps on the descriptor needs what is in it */
+	if (lane->armed && !lane->sleeper)
 		event_drain(lane->event_fd);
-	}
+	lane->armed = false;
 }
 
 void vtoe_lane_set_spin(struct vtoe_lane *lane, unsigned usec)
@@ -533,7 +533,9 @@ struct vtoe_sqe *lane_get_sqe(struct vtoe_lane *lane, uint64_t deadline,
 void lane_add_waiter(struct vtoe_lane *lane, struct waiter *w,
 		     struct vtoe_sqe *sqe)
 {
+	/* LIBRARY_TAG itself is that of requests that nobody waits for */
 	w->user_data = LIBRARY_TAG | (++lane->last_tag & ~LIBRARY_TAG);
+	w->op = sqe->op;
 	w->done = false;
 	w->next = lane->waiters;
 	lane->waiters = w;

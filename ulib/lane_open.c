@@ -74,7 +74,7 @@ static int lane_announce(struct vtoe_lane *lane)
 	request.u.lane.cq_entries = lane->cq.size;
 	request.u.lane.vector = lane->vector;
 	rc = control_request(lane->ctx, &request, &completion,
-			     CONTROL_TIMEOUT_MS);
+			     lane->ctx->answer_ms);
 	if (rc || completion.result)
 		return rc ? rc : completion.result;
 	lane->id = completion.lane;
@@ -177,7 +177,7 @@ void vtoe_lane_close(struct vtoe_lane *lane)
 		return;
 	ctx = lane->ctx;
 	request.lane = lane->id;
-	rc = control_request(ctx, &request, &completion, CONTROL_TIMEOUT_MS);
+	rc = control_request(ctx, &request, &completion, LANE_DEL_PATIENCE * ctx->answer_ms);
 	lane_unlink(lane);
 	while ((index = track_oldest(&lane->track)) != NOT_TRACKED) {
 		if (lane->track.entries[index].region != NO_REGION)

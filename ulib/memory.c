@@ -24,7 +24,7 @@ void *vtoe_alloc(struct vtoe *ctx, size_t bytes)
 
 void vtoe_free(struct vtoe *ctx, void *at)
 {
-	/* a dead backend's late writes hit nobody */
+	/* a dead backend's late writes must hit nobody */
 	if (at && !context_dead(ctx))
 		arena_release(&ctx->arena,
 			      (uint64_t)((char *)at - ctx->memory));

@@ -163,9 +163,6 @@ struct vt {
 	struct vtoe_lane *lane;
 	int lane_fd, control_fd;
 	bool dirty;	     /* entries got and not submitted */
-	bool answer_due;     /* a short SEND went out: worth a short spin */
-	unsigned spin_us, spin_skipped; /* adapted */
-	uint64_t reaped;     /* completions, in all */
 	bool reaping;	     /* completions are being dispatched */
 	bool died;	     /* ... and meanwhile the backend was lost */
 	struct vtoe_cqe *later; /* taken, to be dispatched */

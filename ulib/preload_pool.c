@@ -19,9 +19,9 @@
 
 #define VT_SLAB_BYTES (1u << 20)
 #define VT_SLABS_MAX 48 /* of send chunks */
-#define VT_GENERIC_BYTES 16384u
-#define VT_GENERIC_SLAB 128	/* buffers of a slab */
-#define VT_GENERIC_SLABS 16
+#define VT_GENERIC_BYTES 65536u
+#define VT_GENERIC_SLAB 64	/* buffers of a slab, at most */
+#define VT_GENERIC_SLABS 12
 #define VT_GENERIC_BATCH 16	/* given back together */
 
 static const uint32_t vt_class_bytes[] = { 2048, 16384, 131072 };
@@ -31,6 +31,7 @@ struct vt_slab {
 	unsigned char *at;
 	uint64_t key, offset;
 	struct vt_chunk *chunks;
+	unsigned buffers; /* generic ones */
 };
 
 static struct {
@@ -39,7 +40,8 @@ static struct {
 	struct vt_chunk *free[VT_CLASSES];
 	struct vt_slab generic[VT_GENERIC_SLABS];
 	unsigned generic_count;
-	unsigned out;	/* generic buffers that hold unread data */
+	unsigned buffers; /* generic ones in all */
+	unsigned out;	  /* of them, those that hold unread data */
 	int back[VT_GENERIC_BATCH * 4];
 	unsigned back_count;
 } pool;
@@ -149,15 +151,20 @@ static void vt_generic_add(uint64_t key, uint64_t offset, unsigned count)
 static int vt_generic_grow(void)
 {
 	struct vt_slab *slab = &pool.generic[pool.generic_count];
-	int rc;
+	unsigned n;
 
 	if (pool.generic_count == VT_GENERIC_SLABS)
 		return -ENOMEM;
-	rc = vt_slab_make(slab, VT_GENERIC_SLAB * VT_GENERIC_BYTES);
-	if (rc)
-		return rc;
+	/* in a small arena, a small slab */
+	for (n = VT_GENERIC_SLAB; n; n /= 2)
+		if (!vt_slab_make(slab, n * VT_GENERIC_BYTES))
+			break;
+	if (!n)
+		return -ENOMEM;
+	slab->buffers = n;
+	pool.buffers += n;
 	pool.generic_count++;
-	vt_generic_add(slab->key, slab->offset, VT_GENERIC_SLAB);
+	vt_generic_add(slab->key, slab->offset, n);
 	return 0;
 }
 
@@ -170,11 +177,11 @@ int vt_generic_start(void)
 unsigned char *vt_generic_at(uint64_t key, uint64_t offset, size_t length,
 			     int *index)
 {
-	uint64_t bytes = (uint64_t)VT_GENERIC_SLAB * VT_GENERIC_BYTES;
 	unsigned i;
 
 	for (i = 0; i < pool.generic_count; i++) {
 		struct vt_slab *slab = &pool.generic[i];
+		uint64_t bytes = (uint64_t)slab->buffers * VT_GENERIC_BYTES;
 
 		if (key != slab->key || offset < slab->offset ||
 		    offset - slab->offset > bytes - length)
@@ -183,8 +190,7 @@ unsigned char *vt_generic_at(uint64_t key, uint64_t offset, size_t length,
 			 (offset - slab->offset) / VT_GENERIC_BYTES;
 		pool.out++;
 		/* Keep a quarter free, for streams that are read. */
-		if (pool.out * 4 >
-		    pool.generic_count * VT_GENERIC_SLAB * 3)
+		if (pool.out * 4 > pool.buffers * 3)
 			vt_generic_grow();
 		return slab->at + (offset - slab->offset);
 	}

@@ -230,6 +230,13 @@ int vt_sleep(const void *on, int64_t deadline, struct pollfd *extra,
 	return rc == 0 ? -ETIME : rc < 0 ? rc : 0;
 }
 
+/* Those come from one's own doing, not while one sleeps. */
+static bool vt_is_fault(int sig)
+{
+	return sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE ||
+	       sig == SIGILL || sig == SIGTRAP || sig == SIGSYS;
+}
+
 /*
  * May a call that a signal interrupted go on? The kernel restarts it when the
  * handler has SA_RESTART and the socket no time-out; which handler ran cannot
@@ -243,7 +250,7 @@ bool vt_restart(bool timed)
 	if (timed)
 		return false;
 	for (sig = 1; sig < NSIG; sig++) {
-		if (sigaction(sig, NULL, &action))
+		if (vt_is_fault(sig) || sigaction(sig, NULL, &action))
 			continue;
 		if (action.sa_handler != SIG_DFL &&
 		    action.sa_handler != SIG_IGN &&

@@ -78,7 +78,7 @@ static int share_run(struct vtoe *ctx, uintptr_t at, size_t bytes,
 		return -errno;
 	pthread_mutex_lock(&ctx->cache.table);
 	share_insert(s, share_find(s, at),
-		     (struct extent){ at, bytes, offset });
+		     (struct extent){ at, bytes, offset, s->made });
 	pthread_mutex_unlock(&ctx->cache.table);
 	return 0;
 }
@@ -113,10 +113,11 @@ static int share_gap(struct vtoe *ctx, uintptr_t at, size_t bytes)
 
 int share_pages(struct vtoe *ctx, uintptr_t at, size_t bytes)
 {
-	const struct share *s = &ctx->cache.share;
+	struct share *s = &ctx->cache.share;
 	uintptr_t next = at, end = at + bytes;
 	int rc = 0;
 
+	s->made++;
 	/* only this thread changes the extents: `change` is held */
 	while (!rc && next < end) {
 		size_t i = share_find(s, next);
@@ -130,6 +131,8 @@ int share_pages(struct vtoe *ctx, uintptr_t at, size_t bytes)
 		rc = share_gap(ctx, next, start - next);
 		next = start;
 	}
+	if (rc)
+		share_undo(ctx, at, bytes);
 	return rc;
 }
 
@@ -215,11 +218,26 @@ int share_end(struct vtoe *ctx, uintptr_t at, size_t bytes)
 		if (rc)
 			break;
 		/* a dead backend's late writes must hit nobody */
-		if (!context_dead(ctx))
-			arena_release_part(&ctx->arena, part.offset,
-					   part.bytes);
+		if (context_dead(ctx))
+			continue;
+		/* what the application had there is not left to the backend */
+		madvise(ctx->memory + part.offset, part.bytes, MADV_REMOVE);
+		arena_release_part(&ctx->arena, part.offset, part.bytes);
 	}
 	return rc;
+}
+
+void share_undo(struct vtoe *ctx, uintptr_t at, size_t bytes)
+{
+	const struct share *s = &ctx->cache.share;
+	size_t i = share_find(s, at);
+
+	while (i < s->count && s->extents[i].at < at + bytes) {
+		const struct extent *e = &s->extents[i];
+
+		if (e->made != s->made || share_end(ctx, e->at, e->bytes))
+			i++;
+	}
 }
 
 int share_ranges(const struct share *s, uintptr_t at, size_t bytes,

@@ -7,6 +7,10 @@
  * sleeps (lane.c). After a time-out or a signal the request is cancelled first,
  * and what it achieved nevertheless wins: no byte is lost between a receive
  * that came late and its time-out.
+ *
+ * A send that was begun without a copy cannot be given up before the peer has
+ * acknowledged the pages; so sends with a time-out never begin one
+ * (transfer.c), and a signal to one without does not shorten it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,22 +18,32 @@
 
 #include "internal.h"
 
-#define CANCEL_TIMEOUT_MS 2000
 
-/* Waits for a request whose time is over. -> why, or 0: it completed */
-static int stream_cancel(struct vtoe_lane *lane, struct waiter *w, uint32_t stream,
-		  int why)
+void stream_stop(struct vtoe_lane *lane, uint32_t stream,
+		 const struct waiter *w)
 {
-	uint64_t deadline = deadline_after(CANCEL_TIMEOUT_MS);
 	struct vtoe_sqe *sqe;
 	int rc;
 
-	sqe = lane_get_sqe(lane, deadline, &rc);
-	if (sqe) {
-		vtoe_sqe_set(sqe, VTOE_OP_CANCEL, stream, LIBRARY_TAG);
-		sqe->u.target = w->user_data;
-		vtoe_submit(lane);
-	}
+	do
+		sqe = lane_get_sqe(lane, FOREVER, &rc);
+	while (!sqe && rc == -EINTR);
+	if (!sqe)
+		return; /* dead: it completes by that */
+	vtoe_sqe_set(sqe, VTOE_OP_CANCEL, stream, LIBRARY_TAG);
+	sqe->u.target = w->user_data;
+}
+
+/* Waits for a request whose time is over. -> why, or 0: it completed */
+static int stream_cancel(struct vtoe_lane *lane, struct waiter *w,
+			 uint32_t stream, int why)
+{
+	uint64_t deadline = deadline_after(w->op == VTOE_OP_SEND ?
+						   -1 : lane->ctx->answer_ms);
+	int rc;
+
+	stream_stop(lane, stream, w);
+	vtoe_submit(lane);
 	do
 		rc = lane_wait(lane, w, deadline);
 	while (rc == -EINTR);

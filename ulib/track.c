@@ -139,7 +139,7 @@ static int track_fit(const struct tracked *e, const struct vtoe_cqe *cqe)
 		return 0;
 	if (e->stream == cqe->stream)
 		fit += 1;
-	if (cqe->length && e->key == cqe->key && e->offset == cqe->offset)
+	if (cqe->key && e->key == cqe->key && e->offset == cqe->offset)
 		fit += 4;
 	if (cqe->result >= 0 && (uint32_t)cqe->result <= e->length)
 		fit += 2;

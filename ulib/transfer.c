@@ -4,12 +4,13 @@
  *
  * Memory that the backend can reach is sent from and received into directly.
  * Other memory is copied through a bounce, a piece of the arena that the lane
- * keeps for the next time; a long send has a few of them on the way at once,
- * so that copying and sending overlap. Receiving into a page-aligned buffer
+ * keeps for the next time; a long send without a time-out has a few of them on
+ * the way at once, so that copying and sending overlap. Receiving into a page-aligned buffer
  * registers it the first time (MECHANISMS H1, H14) and checks each time that
  * it has not been unmapped and mapped anew since (H5).
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 #define BOUNCE_BYTES (64u << 10)
 #define BOUNCE_WINDOW 4u
 #define DIRECT_MOST (1u << 30)
+#define DIRECT_BOUNDED (1u << 20)
 
 /* -- bounces; the lane is locked ----------------------------------------- */
 
@@ -64,7 +66,7 @@ void bounce_free(struct vtoe_lane *lane)
 /* -- sending ------------------------------------------------------------- */
 
 static ssize_t send_direct(struct vtoe_lane *lane, uint32_t stream,
-			   const char *from, size_t bytes, uint64_t deadline)
+			   const char *from, size_t bytes)
 {
 	size_t done = 0;
 
@@ -78,9 +80,9 @@ static ssize_t send_direct(struct vtoe_lane *lane, uint32_t stream,
 		n = n < DIRECT_MOST ? n : DIRECT_MOST;
 		rc = vtoe_sqe_memory(lane->ctx, &request, from + done, n);
 		if (!rc)
-			rc = stream_start(lane, &request, &w, deadline);
+			rc = stream_start(lane, &request, &w, FOREVER);
 		if (!rc)
-			rc = stream_finish(lane, stream, &w, deadline);
+			rc = stream_finish(lane, stream, &w, FOREVER);
 		if (rc <= 0)
 			return done ? (ssize_t)done : rc;
 		done += (size_t)rc;
@@ -101,8 +103,7 @@ struct pieces {
 };
 
 static int piece_start(struct vtoe_lane *lane, struct pieces *pieces,
-		       uint32_t stream, const char *from, size_t bytes,
-		       uint64_t deadline)
+		       uint32_t stream, const char *from, size_t bytes)
 {
 	struct piece *p = &pieces->ring[pieces->tail % BOUNCE_WINDOW];
 	struct vtoe_sqe request = { .op = VTOE_OP_SEND, .stream = stream };
@@ -116,7 +117,7 @@ static int piece_start(struct vtoe_lane *lane, struct pieces *pieces,
 	lane_count(&lane->counters.bytes_copied, p->bytes);
 	rc = vtoe_sqe_memory(lane->ctx, &request, p->bounce->at, p->bytes);
 	if (!rc)
-		rc = stream_start(lane, &request, &p->w, deadline);
+		rc = stream_start(lane, &request, &p->w, FOREVER);
 	if (rc) {
 		bounce_put(lane, p->bounce);
 		return rc;
@@ -125,31 +126,53 @@ static int piece_start(struct vtoe_lane *lane, struct pieces *pieces,
 	return 0;
 }
 
-/* The oldest piece's result. */
-static int piece_finish(struct vtoe_lane *lane, struct pieces *pieces,
-			uint32_t stream, uint64_t deadline)
+/* Stops all, the youngest first, so that nothing goes out behind a piece that
+ * was cut short. */
+static void pieces_stop(struct vtoe_lane *lane, struct pieces *pieces,
+			uint32_t stream)
 {
-	struct piece *p = &pieces->ring[pieces->head++ % BOUNCE_WINDOW];
-	int rc = stream_finish(lane, stream, &p->w, deadline);
+	unsigned i;
 
+	for (i = pieces->tail; i != pieces->head; i--)
+		stream_stop(lane, stream,
+			    &pieces->ring[(i - 1) % BOUNCE_WINDOW].w);
+	vtoe_submit(lane);
+}
+
+/* The oldest piece's result. A signal stops all: *interrupted. */
+static int piece_finish(struct vtoe_lane *lane, struct pieces *pieces,
+			uint32_t stream, bool *interrupted)
+{
+	struct piece *p = &pieces->ring[pieces->head % BOUNCE_WINDOW];
+	int rc;
+
+	while ((rc = lane_wait(lane, &p->w, FOREVER)) == -EINTR) {
+		if (!*interrupted)
+			pieces_stop(lane, pieces, stream);
+		*interrupted = true;
+	}
+	pieces->head++;
+	if (rc)
+		lane_drop_waiter(lane, &p->w);
 	bounce_put(lane, p->bounce);
-	return rc;
+	if (!rc)
+		rc = p->w.cqe.result;
+	return rc == -ECANCELED && *interrupted ? -EINTR : rc;
 }
 
 static ssize_t send_copied(struct vtoe_lane *lane, uint32_t stream,
-			   const char *from, size_t bytes, uint64_t deadline)
+			   const char *from, size_t bytes)
 {
 	struct pieces pieces = { .head = 0 };
-	size_t started = 0, done = 0;
+	size_t started = 0, done = 0, want;
+	bool interrupted = false, hole = false;
 	int rc = 0;
 
 	while (!rc && done < bytes) {
-		struct piece *oldest = &pieces.ring[pieces.head % BOUNCE_WINDOW];
-
-		if (started < bytes &&
+		if (started < bytes && !interrupted &&
 		    pieces.tail - pieces.head < BOUNCE_WINDOW) {
 			rc = piece_start(lane, &pieces, stream, from + started,
-					 bytes - started, deadline);
+					 bytes - started);
 			if (!rc)
 				started += pieces.ring[(pieces.tail - 1) %
 						       BOUNCE_WINDOW].bytes;
@@ -159,20 +182,87 @@ static ssize_t send_copied(struct vtoe_lane *lane, uint32_t stream,
 			else
 				continue;
 		}
-		rc = piece_finish(lane, &pieces, stream, deadline);
+		if (pieces.head == pieces.tail)
+			break; /* interrupted, and all that was begun is done */
+		want = pieces.ring[pieces.head % BOUNCE_WINDOW].bytes;
+		rc = piece_finish(lane, &pieces, stream, &interrupted);
 		if (rc >= 0) {
 			done += (size_t)rc;
-			rc = (size_t)rc < oldest->bytes ? -EPIPE : 0;
+			rc = (size_t)rc < want ? -EPIPE : 0;
 		}
 	}
-	/* after an error the rest is stopped, youngest included; what still
-	 * went out in order counts */
-	while (pieces.head != pieces.tail) {
-		int more = piece_finish(lane, &pieces, stream, 0);
+	/* What is behind one that failed or was cut short fails too, or is
+	 * stopped already. If some of it went out after all (the backend ran
+	 * out of something for one piece alone), there is a hole. */
+	while (pieces.head != pieces.tail)
+		if (piece_finish(lane, &pieces, stream, &interrupted) > 0)
+			hole = true;
+	if (hole)
+		return -EIO;
+	return done ? (ssize_t)done : rc;
+}
 
-		if (more > 0 && rc == -ETIME)
-			done += (size_t)more;
+/* Waits until the stream may take more. */
+static int wait_for_room(struct vtoe_lane *lane, uint32_t stream,
+			 uint64_t deadline)
+{
+	struct vtoe_sqe request = { .op = VTOE_OP_POLL, .stream = stream,
+				    .op_flags = POLLOUT };
+	struct waiter w;
+	int rc;
+
+	rc = stream_start(lane, &request, &w, deadline);
+	if (!rc)
+		rc = stream_finish(lane, stream, &w, deadline);
+	return rc < 0 ? rc : 0;
+}
+
+/* With a time-out: what there is room for, at once, and then wait for room. No
+ * send is under way when the time is over, so what was sent is known. */
+static ssize_t send_bounded(struct vtoe_lane *lane, uint32_t stream,
+			    const char *from, size_t bytes, bool direct,
+			    uint64_t deadline)
+{
+	struct bounce *b = NULL;
+	size_t done = 0, n;
+	int rc = 0;
+
+	if (!direct) {
+		b = bounce_get(lane);
+		if (!b)
+			return -ENOMEM;
 	}
+	while (done < bytes && rc >= 0) {
+		struct vtoe_sqe request = { .op = VTOE_OP_SEND,
+					    .stream = stream,
+					    .op_flags = VTOE_IO_NONBLOCK };
+		const char *at = from + done;
+		struct waiter w;
+
+		n = bytes - done;
+		if (direct) {
+			n = n < DIRECT_BOUNDED ? n : DIRECT_BOUNDED;
+		} else {
+			n = n < BOUNCE_BYTES ? n : BOUNCE_BYTES;
+			memcpy(b->at, at, n);
+			at = b->at;
+		}
+		rc = vtoe_sqe_memory(lane->ctx, &request, at, n);
+		if (!rc)
+			rc = stream_start(lane, &request, &w, FOREVER);
+		if (!rc)
+			rc = stream_finish(lane, stream, &w, FOREVER);
+		if (rc > 0) {
+			done += (size_t)rc;
+			if (b)
+				lane_count(&lane->counters.bytes_copied,
+					   (uint64_t)rc);
+		} else if (rc == -EAGAIN) {
+			rc = wait_for_room(lane, stream, deadline);
+		}
+	}
+	if (b)
+		bounce_put(lane, b);
 	return done ? (ssize_t)done : rc;
 }
 
@@ -181,15 +271,20 @@ ssize_t vtoe_stream_send(struct vtoe_lane *lane, uint32_t stream,
 {
 	uint64_t deadline = deadline_after(timeout_ms);
 	uint64_t key, offset;
+	bool direct;
 	ssize_t n;
 
 	if (!bytes)
 		return 0;
 	vtoe_lane_lock(lane);
-	if (!cache_translate(lane->ctx, from, bytes, VTOE_READ, &key, &offset))
-		n = send_direct(lane, stream, from, bytes, deadline);
+	direct = !cache_translate(lane->ctx, from, bytes, VTOE_READ, &key,
+				  &offset);
+	if (deadline != FOREVER)
+		n = send_bounded(lane, stream, from, bytes, direct, deadline);
+	else if (direct)
+		n = send_direct(lane, stream, from, bytes);
 	else
-		n = send_copied(lane, stream, from, bytes, deadline);
+		n = send_copied(lane, stream, from, bytes);
 	vtoe_lane_unlock(lane);
 	return n;
 }

@@ -57,7 +57,8 @@ struct vtoe_params {
 			    * only socket in /run/vtoe */
 	const char *name;  /* of the program, for `vtoectl sockets`; NULL:
 			    * program_invocation_short_name */
-	int timeout_ms;	   /* of the handshake; 0: 2000 */
+	int timeout_ms;	   /* of the handshake, 0: 2000; and of answers that
+			    * the backend owes at once, 0: 10000 */
 	size_t cache_bytes; /* most that vtoe_register() keeps registered at
 			     * once; 0: half of the shared memory */
 	size_t direct_min; /* vtoe_stream_recv() registers memory of at least

@@ -68,13 +68,31 @@ static const char *find_shim(void)
 	return path;
 }
 
-static void add_preload(const char *shim)
+/*
+ * In a build for tests the shim needs its sanitizer's library before it, since
+ * the program does not have it. What programs leak is not our business.
+ */
+static void add_sanitizer(void)
 {
 	const char *before = getenv("LD_PRELOAD");
+
+	if (!*SANITIZER_LIBRARY)
+		return;
+	if (!before || !*before)
+		set("LD_PRELOAD", SANITIZER_LIBRARY);
+	if (!getenv("ASAN_OPTIONS"))
+		set("ASAN_OPTIONS", "detect_leaks=0");
+}
+
+static void add_preload(const char *shim)
+{
+	const char *before;
 	char *both;
 
 	if (access(shim, R_OK))
 		fail(shim, strerror(errno));
+	add_sanitizer();
+	before = getenv("LD_PRELOAD");
 	if (!before || !*before) {
 		set("LD_PRELOAD", shim);
 		return;

@@ -132,6 +132,8 @@ int cgroup_create(const struct cgroup_root *root, const char *name)
 	if (!root->path[0])
 		return -1;
 	snprintf(path, sizeof(path), "%s/%s", root->path, name);
+	/* Another supervisor may have removed it when it ended. */
+	mkdir(root->path, 0755);
 	/* An empty group of earlier: its CPU time is not this guest's. */
 	rmdir(path);
 	if (mkdir(path, 0755) && errno != EEXIST)

@@ -42,6 +42,7 @@ struct config_guest {
 	uint8_t mac[6];
 	struct value_prefix address4, address6;
 	struct value_prefix gateway4, gateway6;
+	bool check_address;   /* ask the network whether it is in use */
 	uint32_t mtu;	      /* 0: the uplink's */
 	char socket[CONFIG_PATH_MAX]; /* "": RUN_DIR/NAME.sock */
 	uint32_t socket_mode;

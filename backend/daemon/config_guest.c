@@ -128,6 +128,20 @@ static int config_set_gateway(struct config_guest *guest, const char *value,
 				   why);
 }
 
+static int config_set_check_address(struct config_guest *guest,
+				    const char *value,
+				    const struct config_key *key, char *why)
+{
+	(void)key;
+	if (strcmp(value, "yes") && strcmp(value, "no")) {
+		snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is neither yes nor no",
+			 value);
+		return -1;
+	}
+	guest->check_address = !strcmp(value, "yes");
+	return 0;
+}
+
 static int config_set_socket(struct config_guest *guest, const char *value,
 			     const struct config_key *key, char *why)
 {
@@ -212,6 +226,7 @@ static const struct config_key config_keys[] = {
 	{ "mac", config_set_mac, 0, 0, 0, 0 },
 	{ "address", config_set_address, 0, 0, 0, 0 },
 	{ "gateway", config_set_gateway, 0, 0, 0, 0 },
+	{ "check_address", config_set_check_address, 0, 0, 0, 0 },
 	{ "socket", config_set_socket, 0, 0, 0, 0 },
 	{ "socket_mode", config_set_socket_mode, 0, 0, 0, 0 },
 	{ "allow_uid", config_set_allow_uid, 0, 0, 0, 0 },
@@ -239,6 +254,7 @@ int config_init_guest(struct config_guest *guest, const char *name,
 	if (value_parse_name(name, CONFIG_NAME_MAX, why))
 		return config_refuse(error, "guest: %s", why);
 	strcpy(guest->name, name);
+	guest->check_address = true;
 	guest->socket_mode = 0600;
 	guest->peers = 256;
 	guest->lanes = 8;
@@ -419,6 +435,7 @@ bool config_guest_equal(const struct config_guest *a,
 	       config_same_prefix(&a->gateway4, &b->gateway4) &&
 	       config_same_prefix(&a->gateway6, &b->gateway6) &&
 	       !strcmp(a->socket, b->socket) &&
+	       a->check_address == b->check_address &&
 	       a->socket_mode == b->socket_mode &&
 	       a->allow_count == b->allow_count &&
 	       !memcmp(a->allow_uid, b->allow_uid,

@@ -2,10 +2,11 @@
 /*
  * guest.c - the life of one guest
  *
- *   attach ─► STARTING ─READY─► RUNNING ─stop─► LEAVING ─end─► gone
- *                │ ▲               │ end
- *                │ └─timer─ WAITING ◄┘
- *                └─end before the first READY─► the owner is told, and stops it
+ *   attach ─► PROBING ─► STARTING ─READY─► RUNNING ─stop─► LEAVING ─end─► gone
+ *                │          │ ▲               │ end
+ *                │          │ └─timer─ WAITING ◄┘
+ *                └──────────┴─conflict, or end before the first READY─► the
+ *                             owner is told, and stops it
  *
  * The network and the listening socket live from attach to gone; workers come
  * and go. One that ends is followed by the next at once. If one after another
@@ -41,6 +42,7 @@ static void guest_finish(struct guest *guest)
 	struct guest_host *host = guest->host;
 
 	loop_timer_clear(&guest->timer);
+	probe_stop(&guest->probe);
 	guest_fail_queries(guest, "the guest was detached");
 	if (guest->listener >= 0) {
 		unlink(guest->config.socket);
@@ -159,9 +161,41 @@ static void guest_on_timer(struct loop_timer *timer)
 			 "leave, and is killed", guest->config.name);
 		process_kill(&guest->process);
 		break;
+	case GUEST_PROBING:
 	case GUEST_RUNNING:
 		break;
 	}
+}
+
+static void guest_on_probed(struct probe *probe, const char *conflict)
+{
+	struct guest *guest = list_entry(probe, struct guest, probe);
+	char why[GUEST_WHY_MAX];
+
+	if (!conflict && !guest_start_worker(guest, why))
+		return;
+	snprintf(guest->failure, sizeof(guest->failure), "%s",
+		 conflict ? conflict : why);
+	guest_announce_failure(guest);
+}
+
+/* Nobody else can have an address that is not on a network of ours. */
+static int guest_probe(struct guest *guest)
+{
+	const struct network *network = &guest->network;
+	int error;
+
+	if (!guest->config.check_address || !network->ours ||
+	    !network->inside[0] ||
+	    (!network->address4.given && !network->address6.given))
+		return -1;
+	guest->state = GUEST_PROBING;
+	error = probe_start(&guest->probe, guest->host->loop, network);
+	if (error)
+		vtoe_log(VTOE_LOG_WARNING, "guest %s: cannot ask the network "
+			 "for its addresses: %s", guest->config.name,
+			 strerror(-error));
+	return error;
 }
 
 static struct guest *guest_new(struct guest_host *host,
@@ -176,6 +210,7 @@ static struct guest *guest_new(struct guest_host *host,
 	loop_timer_init(&guest->timer, guest_on_timer);
 	loop_timer_init(&guest->query_timer, guest_on_query_timer);
 	network_init(&guest->network);
+	probe_init(&guest->probe, guest_on_probed);
 	guest->host = host;
 	guest->config = *config;
 	guest->listener = -1;
@@ -202,7 +237,7 @@ struct guest *guest_attach(struct guest_host *host,
 					  why, GUEST_WHY_MAX);
 	if (guest->listener < 0)
 		goto destroy_network;
-	if (guest_start_worker(guest, why))
+	if (guest_probe(guest) && guest_start_worker(guest, why))
 		goto close_listener;
 	return guest;
 close_listener:
@@ -246,6 +281,7 @@ void guest_free(struct guest *guest)
 const char *guest_state_name(const struct guest *guest)
 {
 	static const char *const names[] = {
+		[GUEST_PROBING] = "probing",
 		[GUEST_STARTING] = "starting",
 		[GUEST_RUNNING] = "running",
 		[GUEST_WAITING] = "waiting",

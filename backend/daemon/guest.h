@@ -16,6 +16,7 @@
 #include "daemon/config.h"
 #include "daemon/loop.h"
 #include "daemon/network.h"
+#include "daemon/probe.h"
 #include "daemon/process.h"
 #include "daemon/setup.h"
 
@@ -23,6 +24,7 @@
 
 /* What may happen in each state. */
 enum guest_state {
+	GUEST_PROBING,	/* asks for its addresses: the answer; stop */
 	GUEST_STARTING, /* a worker runs, not ready: READY, FAILED, its end */
 	GUEST_RUNNING,	/* answers queries; its end; stop */
 	GUEST_WAITING,	/* the worker ended: restart by the timer; stop */
@@ -53,6 +55,7 @@ struct guest_host {
  */
 struct guest_query {
 	struct list link;
+	uint32_t answers; /* so far */
 	void (*answer)(struct guest_query *query,
 		       const struct worker_header *packet);
 	void (*done)(struct guest_query *query, const char *error);
@@ -69,6 +72,7 @@ struct guest {
 	struct guest_host *host;
 	struct config_guest config;
 	struct network network;
+	struct probe probe;
 	int listener;
 	enum guest_state state;
 	bool was_ready; /* some worker of it has been */
@@ -89,7 +93,7 @@ struct guest {
 	char failure[GUEST_WHY_MAX];
 };
 
-/* NULL with @why, and nothing left behind. The guest is STARTING. */
+/* NULL with @why, and nothing left behind. The guest is PROBING or STARTING. */
 struct guest *guest_attach(struct guest_host *host,
 			   const struct config_guest *config,
 			   uint32_t log_level, char *why);

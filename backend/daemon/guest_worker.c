@@ -7,6 +7,8 @@
  * worker that breaks a rule is killed; its successor starts clean. It can make
  * the supervisor wait for nothing: sending never blocks, at most a few packets
  * are read in a turn, and queries that it does not answer in time are given up.
+ * Nor can it fill our memory: an answer has no more packets than a guest can
+ * have sockets, applications and remembered fall-backs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +25,7 @@
 #define READY_MS 15000
 #define ANSWER_MS 3000
 #define PACKETS_PER_TURN 64
+#define FALLBACKS_MAX 4096
 
 union guest_packet {
 	struct worker_header h;
@@ -229,6 +232,7 @@ void guest_ask(struct guest *guest, uint32_t message, uint32_t value,
 	bool first = list_empty(&guest->queries);
 
 	list_init(&query->link);
+	query->answers = 0;
 	if (guest->state != GUEST_RUNNING) {
 		query->done(query, "the worker is not running");
 		return;
@@ -297,6 +301,9 @@ static int guest_take_answer(struct guest *guest, union guest_packet *packet)
 		return 0;
 	}
 	query = list_entry(guest->queries.next, struct guest_query, link);
+	if (query->answers++ > guest->config.streams + guest->config.peers +
+	    FALLBACKS_MAX)
+		return -1;
 	/* As long as answers come, it does answer. */
 	loop_timer_set(guest->host->loop, &guest->query_timer, ANSWER_MS);
 	query->answer(query, &packet->h);
@@ -348,6 +355,10 @@ void guest_on_channel(struct loop_watch *watch, uint32_t events)
 	for (i = 0; i < PACKETS_PER_TURN; i++) {
 		memset(&packet, 0, sizeof(packet));
 		n = recv(watch->fd, &packet, sizeof(packet), MSG_TRUNC);
+		/* It ended with packets of ours unread; its last words are
+		 * still there. */
+		if (n < 0 && errno == ECONNRESET)
+			continue;
 		if (n <= 0)
 			break;
 		if (!guest_take_packet(guest, &packet, (size_t)n))

@@ -14,13 +14,16 @@
 #include <linux/veth.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "daemon/rtnl.h"
 
 #define RTNL_BUFFER 32768
+#define RTNL_TIMEOUT_S 5
 
 int rtnl_open(struct rtnl *rtnl)
 {
+	struct timeval timeout = { .tv_sec = RTNL_TIMEOUT_S };
 	int on = 1;
 	int error;
 
@@ -30,7 +33,10 @@ int rtnl_open(struct rtnl *rtnl)
 		return -errno;
 	/* Only for better messages: kernels without it are as good. */
 	mnl_socket_setsockopt(rtnl->socket, NETLINK_EXT_ACK, &on, sizeof(on));
-	if (mnl_socket_bind(rtnl->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+	/* The kernel answers at once; but the supervisor must never hang. */
+	if (setsockopt(mnl_socket_get_fd(rtnl->socket), SOL_SOCKET,
+		       SO_RCVTIMEO, &timeout, sizeof(timeout)) ||
+	    mnl_socket_bind(rtnl->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
 		error = errno;
 		rtnl_close(rtnl);
 		return -error;
@@ -390,40 +396,50 @@ int rtnl_address_add(struct rtnl *rtnl, const struct rtnl_address *address)
 	return rtnl_talk(rtnl, nlh, NULL, NULL);
 }
 
+struct rtnl_address_read {
+	struct rtnl_address address;
+	bool local; /* IFA_LOCAL was there */
+};
+
 struct rtnl_address_visit {
 	bool (*visit)(const struct rtnl_address *, void *);
 	void *data;
 	bool stopped;
 };
 
+/* IFA_LOCAL is the interface's own end of a point-to-point link, and
+ * IFA_ADDRESS the other; elsewhere they are the same, or only the latter. */
 static int rtnl_read_address_attr(const struct nlattr *attr, void *data)
 {
 	uint16_t type = mnl_attr_get_type(attr);
-	struct rtnl_address *address = data;
-	size_t bytes = rtnl_ip_bytes(address->family);
+	struct rtnl_address_read *entry = data;
+	size_t bytes = rtnl_ip_bytes(entry->address.family);
 
-	/* IFA_LOCAL, if there is one, comes after IFA_ADDRESS: it is the
-	 * interface's own end of a point-to-point link. */
-	if ((type == IFA_ADDRESS || type == IFA_LOCAL) &&
-	    mnl_attr_get_payload_len(attr) == bytes)
-		memcpy(address->ip, mnl_attr_get_payload(attr), bytes);
+	if ((type != IFA_LOCAL && (type != IFA_ADDRESS || entry->local)) ||
+	    mnl_attr_get_payload_len(attr) != bytes)
+		return MNL_CB_OK;
+	entry->local = type == IFA_LOCAL;
+	memcpy(entry->address.ip, mnl_attr_get_payload(attr), bytes);
 	return MNL_CB_OK;
 }
 
 static int rtnl_on_address(const struct nlmsghdr *nlh, void *data)
 {
 	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
-	struct rtnl_address address = { 0 };
 	struct rtnl_address_visit *v = data;
+	struct rtnl_address_read entry = {
+		.address = {
+			.index = ifa->ifa_index,
+			.family = ifa->ifa_family,
+			.scope = ifa->ifa_scope,
+			.length = ifa->ifa_prefixlen,
+		},
+	};
 
 	if (v->stopped)
 		return MNL_CB_OK;
-	address.index = ifa->ifa_index;
-	address.family = ifa->ifa_family;
-	address.scope = ifa->ifa_scope;
-	address.length = ifa->ifa_prefixlen;
-	mnl_attr_parse(nlh, sizeof(*ifa), rtnl_read_address_attr, &address);
-	v->stopped = v->visit(&address, v->data);
+	mnl_attr_parse(nlh, sizeof(*ifa), rtnl_read_address_attr, &entry);
+	v->stopped = v->visit(&entry.address, v->data);
 	return MNL_CB_OK;
 }
 

@@ -137,7 +137,8 @@ static void supervisor_tell_waiter(struct guest *guest, const char *error)
 /* All guests of the configuration run: those who wait for us may go on. */
 static void supervisor_check_started(struct supervisor *s)
 {
-	if (!s->starting || supervisor_has(s, GUEST_STARTING))
+	if (!s->starting || supervisor_has(s, GUEST_PROBING) ||
+	    supervisor_has(s, GUEST_STARTING))
 		return;
 	s->starting = false;
 	notify_send("READY=1");

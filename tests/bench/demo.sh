@@ -31,6 +31,7 @@ BENCH_PORT=5210
 GB=$(awk "BEGIN { print $FILE_MB * 1048576 * $REPEAT / 1e9 }")
 REQUESTS=100000 # of redis, in one timed turn
 PEER_WEB=8000
+PEER_REDIS=6381
 wrong=0
 began=$SECONDS
 
@@ -233,14 +234,13 @@ turn_iperf()
 		"$(calculate "$worker_cpu / ($bytes / 1e9)")"
 }
 
-turn_redis()
+# redis_turn NAME PATH WHERE TEST ADDRESS PORT: redis-benchmark runs at WHERE
+redis_turn()
 {
-	local path=$1 test=$2 rate
+	local name=$1 path=$2 rate cpu
 
-	server_tree=$(tree_of "${redis_pid[$path]}")
-	place "$path"
-	timed peer redis-benchmark -h $APP4 -p "$redis_port" -t "$test" \
-		-n $REQUESTS -c 50 -q --csv || {
+	timed "$3" redis-benchmark -h "$5" -p "$6" -t "$4" -n $REQUESTS \
+		-c 50 -q --csv || {
 		bad "redis-benchmark over $path: exit $?"
 		return
 	}
@@ -249,9 +249,24 @@ turn_redis()
 		bad "redis-benchmark over $path: no result"
 		return
 	fi
-	record "redis ${test^^}|1000/s" "$path" "$(calculate "$rate / 1000")" \
-		"$(calculate "$server_cpu * 1e6 / $REQUESTS")" \
+	cpu=$server_cpu
+	[ "$3" = peer ] || cpu=$client_cpu
+	record "$name|1000/s" "$path" "$(calculate "$rate / 1000")" \
+		"$(calculate "$cpu * 1e6 / $REQUESTS")" \
 		"$(calculate "$worker_cpu * 1e6 / $REQUESTS")"
+}
+
+turn_redis_server()
+{
+	server_tree=$(tree_of "${redis_pid[$1]}")
+	place "$1"
+	redis_turn "redis-server ${2^^}" "$1" peer "$2" $APP4 "$redis_port"
+}
+
+turn_redis_client()
+{
+	server_tree=
+	redis_turn "redis-benchmark" "$1" "$1" get $PEER4 $PEER_REDIS
 }
 
 # The native interface, where buffers are posted before data comes: vtoe-bench
@@ -353,7 +368,7 @@ show_counters()
 	for name in start programs native redis; do
 		tr -s ',{} \t' '[\n*]' <"$RUN/stats.$name" |
 			sed -n "s/^\"\([a-z_]*\)\":\([0-9][0-9]*\)$/$name \1 \2/p"
-	done | awk -v requests=$((ROUNDS * 2 * REQUESTS)) \
+	done | awk -v requests=$((ROUNDS * 3 * REQUESTS)) \
 		-v segments="$(segments_of "$NS-app")" '
 	{ n[$1, $2] = $3 }
 	function grew(i, name) {
@@ -441,6 +456,7 @@ make_data "$RUN/www/data" $((FILE_MB * 1048576))
 want=$(hash_of "$RUN/www/data")
 serve_web peer $PEER_WEB
 serve iperf3-server peer iperf3 -s
+serve_redis peer $PEER_REDIS
 serve bench-server peer "$BENCH" server
 for path in kernel vtoe; do
 	place $path
@@ -452,6 +468,7 @@ for path in kernel vtoe; do
 done
 wait_listening peer $PEER_WEB
 wait_listening peer 5201
+wait_listening peer $PEER_REDIS
 wait_listening peer $BENCH_PORT
 for port in 8001 8002 6379 6380; do
 	wait_listening app $port
@@ -482,9 +499,10 @@ if [ "$VTOE_TEST_PATH" = vtoe ]; then
 	snapshot native
 fi
 for ((round = 1; round <= ROUNDS; round++)); do
-	step "round $round of $ROUNDS: redis-benchmark"
-	each_path turn_redis get
-	each_path turn_redis set
+	step "round $round of $ROUNDS: redis-server, redis-benchmark"
+	each_path turn_redis_server get
+	each_path turn_redis_server set
+	each_path turn_redis_client
 done
 [ "$VTOE_TEST_PATH" = kernel ] || snapshot redis
 

@@ -532,6 +532,11 @@ static void lane_turn(struct fake *f, struct fake_lane *lane)
 			sqe = *entry;
 			vtoe_ring_advance(&lane->sq);
 			do_sqe(f, lane, &sqe);
+			if (f->p.evil != FAKE_SQ_INDEX &&
+			    lane->sq.local - lane->sq.published >=
+				    lane->sq.size / 4 &&
+			    vtoe_ring_release(&lane->sq))
+				notify(f->vectors[lane->vector]);
 		}
 		if (f->p.evil != FAKE_SQ_INDEX && vtoe_ring_release(&lane->sq))
 			notify(f->vectors[lane->vector]);

@@ -52,6 +52,14 @@ need() {
 		skip "$1 is not installed: apt-get install $2"
 }
 
+# sane CMD...: in a build with a sanitizer its library is loaded into unmodified
+# programs too, and not every one of them bears that even without us.
+sane() {
+	[ -z "${VTOE_SAN_PRELOAD:-}" ] || LD_PRELOAD=$VTOE_SAN_PRELOAD \
+		ASAN_OPTIONS=detect_leaks=0 timeout 5 "$@" >/dev/null 2>&1 ||
+		skip "$1 does not run with the sanitizer's library"
+}
+
 # wait_for SECONDS CMD...: until CMD succeeds; 1 when the time is over.
 wait_for() {
 	wait_end=$(($(now_ms) + $1 * 1000))
@@ -332,8 +340,7 @@ same_hash() {
 	[ -n "$1" ] && [ "$1" = "$2" ] || fail "$3: SHA-256 differs: ${2:-none}"
 }
 
-# start_nginx WHERE WORKERS: serves $RUN/www on port 8080, IPv4 and IPv6; below
-# /slow/ with 2 MB/s.
+# start_nginx WHERE WORKERS: serves $RUN/www on port 8080, IPv4 and IPv6.
 start_nginx() {
 	mkdir -p "$RUN/www" "$RUN/nginx"
 	cat >"$RUN/nginx.conf" <<-END
@@ -356,10 +363,6 @@ start_nginx() {
 				listen 8080;
 				listen [::]:8080;
 				root $RUN/www;
-				location /slow/ {
-					alias $RUN/www/;
-					limit_rate 2m;
-				}
 			}
 		}
 	END

@@ -7,12 +7,11 @@
 . "$(dirname "$0")/../lib/net.sh"
 rounds=${VTOE_TEST_ROUNDS:-1000}
 net_begin $((60 + rounds / 10)) "$0" "$@"
-need curl curl
-need nginx nginx-light
+need socat socat
 only_vtoe
 net_up
-start_nginx peer 1
-make_data "$RUN/www/data" 50000000
+start push peer socat -u OPEN:/dev/zero TCP-LISTEN:7001,fork,reuseaddr
+wait_listening peer 7001
 start echo peer "$PROGS/echo" 7000
 wait_listening peer 7000
 worker=$(worker_pid)
@@ -54,11 +53,10 @@ say "own memory: $memory kB before, $(memory_of "$worker") kB after"
 
 # Unmodified programs likewise.
 for round in 1 2 3 4 5 6 7 8; do
-	start curl app curl -sS -o /dev/null \
-		"http://$PEER4:8080/slow/data"
-	wait_for 5 stat_is streams 1 || fail "curl makes no stream"
+	start socat app socat -u TCP:$PEER4:7001 OPEN:/dev/null
+	wait_for 5 stat_is streams 1 || fail "socat makes no stream"
 	kill -KILL "$STARTED"
-	check_nothing_left "curl, round $round"
+	check_nothing_left "socat, round $round"
 done
 [ "$(files_of "$worker")" -le "$files" ] || fail "descriptors leak"
 [ "$(worker_pid)" = "$worker" ] || fail "the worker has not survived"

@@ -5,6 +5,7 @@
 . "$(dirname "$0")/../lib/net.sh"
 net_begin 60 "$0" "$@"
 need curl curl
+sane curl --version
 need nginx nginx-light
 net_up
 

@@ -3,9 +3,11 @@
 # A supervisor's life: a worker that is killed is followed by the next within
 # a second, and again and again, with growing pauses; the guest's socket stays
 # and takes connections in between. SIGHUP adds and removes guests, and a
-# mistake in the file changes nothing. SIGTERM and SIGINT leave nothing.
+# mistake in the file changes nothing. SIGTERM and SIGINT leave nothing. The
+# service manager hears of the start and of the end.
 . "$(dirname "$0")/../lib/net.sh"
 net_begin 60 "$0" "$@"
+need socat socat
 only_vtoe
 
 state() {
@@ -43,7 +45,13 @@ stop() {
 }
 
 before_vtoed
+start notify dd socat -u "UNIX-RECV:$RUN/notify" STDOUT
+wait_for 5 test -S "$RUN/notify" || error "socat does not listen"
+NOTIFY_SOCKET=$RUN/notify
+export NOTIFY_SOCKET
 net_start_vtoed
+wait_for 5 grep -q READY=1 "$RUN/notify.log" || fail "no READY=1"
+grep -q STOPPING=1 "$RUN/notify.log" && fail "STOPPING=1 at the start"
 start echo peer "$PROGS/echo" 7000
 wait_listening peer 7000
 
@@ -60,6 +68,14 @@ done
 	fail "the guest's socket is another"
 [ "$(stat_of worker_restarts)" = 4 ] ||
 	fail "worker_restarts is $(stat_of worker_restarts), not 4"
+# The worker's group has its name, where there can be one.
+for mount in $(awk '$3 == "cgroup2" { print $2 }' /proc/self/mounts); do
+	[ -w "$mount/cgroup.procs" ] || continue
+	grep -q "^0::.*/vtoe/$GUEST\$" "/proc/$(worker_pid)/cgroup" ||
+		fail "the worker is not in the group vtoe/$GUEST"
+done
+[ "$(ctl stats "$GUEST" --json | grep -c '"cpu_seconds":0.000')" = 0 ] ||
+	fail "the worker's CPU time is not counted"
 logged "end quickly: the next one starts in 100 ms" &&
 	logged "end quickly: the next one starts in 200 ms" ||
 	fail "no growing pause between workers that end quickly"
@@ -106,6 +122,7 @@ logged "guest $GUEST has changed and stays" ||
 # -- the end -----------------------------------------------------------------
 worker=$(worker_pid)
 stop TERM
+grep -q STOPPING=1 "$RUN/notify.log" || fail "no STOPPING=1"
 net_gone "$worker" || fail "SIGTERM: a worker is left"
 cp "$RUN/good.conf" "$RUN/vtoed.conf"
 net_start_vtoed

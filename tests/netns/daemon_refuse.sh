@@ -57,6 +57,13 @@ refused "address of another guest" "same IPv4 address as guest $GUEST" \
 ip -n "$NS-dd" addr add 10.77.0.50/24 dev br0
 refused "address of this machine" "10.77.0.50 is in use by interface br0" \
 	attach "$A" uplink=bridge:br0 address=10.77.0.50/24
+for uplink in bridge:br0 macvlan:br0; do
+	refused "address of another host, $uplink" "$PEER4 is in use by" \
+		attach "$A" uplink=$uplink address=$PEER4/24
+	refused "IPv6 address of another host, $uplink" "$PEER6 is in use by" \
+		attach "$A" uplink=$uplink "address=10.77.0.8/24,$PEER6/64"
+done
+refused "neither yes nor no" '"perhaps"' attach "$A" check_address=perhaps
 refused "address without uplink" "no uplink" attach "$A" address=10.77.0.8/24
 refused "foreign gateway" gateway \
 	attach "$A" uplink=bridge:br0 address=10.77.0.8/24 gateway=10.78.0.1

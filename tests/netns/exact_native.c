@@ -420,6 +420,7 @@ int main(int argc, char **argv)
 	}
 	vtoe_lane_close(r.lane);
 	vtoe_close(r.ctx);
+	free(r.streams);
 	printf("%u streams, all right: %llu bytes in posted buffers, %llu in "
 	       "generic ones\n", r.count,
 	       (unsigned long long)r.posted_bytes,

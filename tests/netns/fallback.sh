@@ -9,12 +9,8 @@
 net_begin 60 "$0" "$@"
 python=/usr/bin/python3
 need $python python3
-need curl curl
-need nginx nginx-light
 only_vtoe
 net_up
-start_nginx peer 1
-echo hello >"$RUN/www/hello"
 start echo peer "$PROGS/echo" 7000
 wait_listening peer 7000
 
@@ -91,11 +87,7 @@ nobody $python "$RUN/mixed.py" "$RUN" $PEER4 >"$RUN/nobody.log" 2>&1 ||
 	fail "without a backend: exit $?"
 [ "$(grep -c vtoe "$RUN/nobody.log")" = 1 ] ||
 	fail "without a backend: not one line that says so"
-nobody curl -sS "http://$PEER4:8080/hello" >"$RUN/hello" 2>"$RUN/nobody.log" ||
-	fail "curl without a backend: exit $?"
-[ "$(cat "$RUN/hello")" = hello ] || fail "curl without a backend"
-if nobody --require curl -sS --max-time 5 "http://$PEER4:8080/hello" \
-	>"$RUN/hello" 2>"$RUN/nobody.log"; then
+if nobody --require "$PROGS/rr" $PEER4 7000 100 >"$RUN/nobody.log" 2>&1; then
 	fail "--require goes to the kernel all the same"
 fi
 grep -q vtoe "$RUN/nobody.log" || fail "--require does not say what is wrong"

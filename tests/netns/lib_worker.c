@@ -14,13 +14,16 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -100,6 +103,16 @@ static uint32_t pair(struct fixture *f, int *kernel)
 	assert_true(*kernel >= 0);
 	close(listener);
 	return stream;
+}
+
+/* An entry; completions can be seen before their entries are given back. */
+static struct vtoe_sqe *entry(struct vtoe_lane *lane)
+{
+	struct vtoe_sqe *sqe;
+
+	while (!(sqe = vtoe_get_sqe(lane)))
+		assert_int_equal(vtoe_wait_sqe(lane, 5000), 0);
+	return sqe;
 }
 
 static void write_all(int fd, const char *from, size_t bytes)
@@ -223,8 +236,7 @@ static void test_100000_receives(void **state)
 			write_all(kernel, block, sizeof(block));
 		assert_int_equal(vtoe_register(f->ctx, mine, PAGE, VTOE_WRITE),
 				 0);
-		sqe = vtoe_get_sqe(f->lane);
-		assert_non_null(sqe);
+		sqe = entry(f->lane);
 		vtoe_sqe_set(sqe, VTOE_OP_RECV, stream, (uint64_t)i);
 		sqe->op_flags = VTOE_IO_WAITALL;
 		assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, mine, 64), 0);
@@ -368,6 +380,130 @@ static void test_timeouts_lose_nothing(void **state)
 	stop(f);
 }
 
+struct reader {
+	int fd;
+	unsigned pause_usec;
+	uint64_t received;
+	bool wrong;
+};
+
+/* Reads slowly, and checks. */
+static void *slow_reader(void *arg)
+{
+	struct reader *r = arg;
+	char buffer[20000];
+	ssize_t n, i;
+
+	while ((n = read(r->fd, buffer, sizeof(buffer))) > 0) {
+		for (i = 0; i < n; i++)
+			r->wrong |= buffer[i] != byte_at(r->received++);
+		usleep(r->pause_usec);
+	}
+	return NULL;
+}
+
+/* A peer that is slow: sends with a time-out say exactly how much went out. */
+static void test_send_timeouts(void **state)
+{
+	const size_t most = 3000000;
+	struct fixture *f = start(0);
+	char *plain = malloc(most), *arena = vtoe_alloc(f->ctx, most);
+	struct reader r = { .pause_usec = 100 };
+	unsigned late = 0, partial = 0, i;
+	uint64_t sent = 0;
+	pthread_t thread;
+	uint32_t stream;
+	size_t j;
+
+	(void)state;
+	stream = pair(f, &r.fd);
+	for (i = 0; sent < 20000000; i++) {
+		char *from = i % 2 ? plain : arena;
+		ssize_t n;
+
+		for (j = 0; j < most; j++)
+			from[j] = byte_at(sent + j);
+		n = vtoe_stream_send(f->lane, stream, from, most, 20);
+		/* nobody reads at first, so that it surely fills up */
+		if (n == -ETIME && !late++)
+			pthread_create(&thread, NULL, slow_reader, &r);
+		if (n == -ETIME)
+			continue;
+		assert_true(n > 0);
+		partial += (size_t)n < most;
+		sent += (uint64_t)n;
+	}
+	assert_true(late > 0 && partial > 0);
+	vtoe_stream_close(f->lane, stream, 0);
+	pthread_join(thread, NULL);
+	assert_false(r.wrong);
+	assert_int_equal(r.received, sent);
+	close(r.fd);
+	stop(f);
+	free(plain);
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+/* Signals cut sends short; what was sent is known all the same, and pieces
+ * that were on the way behind a cut one did not go out. */
+static void test_send_signals(void **state)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+	struct itimerval often = { .it_interval = { .tv_usec = 3000 },
+				   .it_value = { .tv_usec = 3000 } };
+	struct itimerval never = { .it_value = { .tv_usec = 0 } };
+	const size_t most = 1500000;
+	struct fixture *f = start(0);
+	char *plain = malloc(most), *arena = vtoe_alloc(f->ctx, most);
+	struct reader r = { .pause_usec = 150 };
+	unsigned cut = 0, i;
+	uint64_t sent = 0;
+	pthread_t thread;
+	sigset_t set;
+	uint32_t stream;
+	size_t j;
+
+	(void)state;
+	stream = pair(f, &r.fd);
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	sigaction(SIGALRM, &action, NULL);
+	/* not for the reader */
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	pthread_create(&thread, NULL, slow_reader, &r);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (i = 0; sent < 15000000; i++) {
+		char *from = i % 3 ? plain : arena;
+		ssize_t n;
+
+		for (j = 0; j < most; j++)
+			from[j] = byte_at(sent + j);
+		n = vtoe_stream_send(f->lane, stream, from, most, -1);
+		if (n == -EINTR) {
+			cut++;
+			continue;
+		}
+		if (n <= 0)
+			fail_msg("send: %zd", n);
+		cut += (size_t)n < most;
+		sent += (uint64_t)n;
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	assert_true(cut > 0);
+	vtoe_stream_close(f->lane, stream, 0);
+	pthread_join(thread, NULL);
+	assert_false(r.wrong);
+	assert_int_equal(r.received, sent);
+	close(r.fd);
+	stop(f);
+	free(plain);
+}
+
 /* H7, H9: what comes with no receive posted lies in generic buffers, in
  * order with what posted receives take. */
 static void test_generic(void **state)
@@ -385,11 +521,11 @@ static void test_generic(void **state)
 	for (i = 0; i < sizeof(block); i++)
 		block[i] = byte_at(i);
 	stream = pair(f, &kernel);
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f->lane);
 	vtoe_sqe_set(sqe, VTOE_OP_GRQ_ADD, 0, 1);
 	assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, pool, 4 * PAGE), 0);
 	sqe->op_flags = 4;
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f->lane);
 	vtoe_sqe_set(sqe, VTOE_OP_GRQ_MODE, stream, 2);
 	sqe->op_flags = 1;
 	assert_int_equal(vtoe_wait_cqe(f->lane, &cqe, 5000), 0);
@@ -414,7 +550,7 @@ static void test_generic(void **state)
 			assert_memory_equal(at, block + received, cqe->length);
 			received += cqe->length;
 			/* and back it goes */
-			sqe = vtoe_get_sqe(f->lane);
+			sqe = entry(f->lane);
 			vtoe_sqe_set(sqe, VTOE_OP_GRQ_ADD, 0, 1);
 			at -= (at - pool) % PAGE;
 			assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, at,
@@ -445,10 +581,10 @@ static void test_unregister_under_way(void **state)
 	(void)state;
 	stream = pair(f, &kernel);
 	assert_int_equal(vtoe_register(f->ctx, mine, PAGE, VTOE_WRITE), 0);
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f->lane);
 	vtoe_sqe_set(sqe, VTOE_OP_RECV, stream, 5);
 	assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, mine, PAGE), 0);
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f->lane);
 	vtoe_sqe_set(sqe, VTOE_OP_NOP, 0, 6);
 	assert_int_equal(vtoe_wait_cqe(f->lane, &cqe, 5000), 0);
 	assert_int_equal(cqe->user_data, 6);
@@ -543,7 +679,7 @@ static void test_share(void **state)
 
 	(void)state;
 	stream = pair(f, &kernel);
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f->lane);
 	vtoe_sqe_set(sqe, VTOE_OP_SHARE, stream, 1);
 	assert_int_equal(vtoe_wait_cqe(f->lane, &cqe, 5000), 0);
 	assert_int_equal(cqe->result, 0);
@@ -551,7 +687,7 @@ static void test_share(void **state)
 	vtoe_cqe_seen(f->lane);
 	assert_int_equal(vtoe_open(&ctx, &vp), 0);
 	assert_int_equal(vtoe_lane_open(ctx, &lane, 0, 0, 0), 0);
-	sqe = vtoe_get_sqe(lane);
+	sqe = entry(lane);
 	vtoe_sqe_set(sqe, VTOE_OP_ADOPT, 0, 2);
 	memcpy(sqe->u.token, token, sizeof(token));
 	assert_int_equal(vtoe_wait_cqe(lane, &cqe, 5000), 0);
@@ -588,7 +724,7 @@ static void test_death(void **state)
 	stream = pair(f, &kernel);
 	assert_int_equal(vtoe_register(f->ctx, mine, 4 * PAGE, VTOE_WRITE), 0);
 	for (i = 0; i < 30; i++) {
-		sqe = vtoe_get_sqe(f->lane);
+		sqe = entry(f->lane);
 		vtoe_sqe_set(sqe, VTOE_OP_RECV, stream, i);
 		assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, mine, PAGE), 0);
 	}
@@ -624,6 +760,8 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_timeouts_lose_nothing),
+		cmocka_unit_test(test_send_timeouts),
+		cmocka_unit_test(test_send_signals),
 		cmocka_unit_test(test_generic),
 		cmocka_unit_test(test_unregister_under_way),
 		cmocka_unit_test(test_locked_lane),

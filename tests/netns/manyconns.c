@@ -161,6 +161,8 @@ int main(int argc, char **argv)
 	for (i = 0; i < m.count; i++)
 		if (close(m.fds[i]) < 0)
 			prog_fail("close of connection %u", i);
+	free(m.fds);
+	free(m.got);
 	printf("echoed %u after %llu ms\n", m.count,
 	       (unsigned long long)(prog_now_ms() - start));
 	return 0;

@@ -58,6 +58,7 @@ static void test_defaults(void **state)
 	assert_int_equal(guest->line, 1);
 	assert_int_equal(guest->uplink, CONFIG_UPLINK_NONE);
 	assert_int_equal(guest->socket_mode, 0600);
+	assert_true(guest->check_address);
 	assert_int_equal(guest->peers, 256);
 	assert_int_equal(guest->lanes, 8);
 	assert_int_equal(guest->streams, 16384);
@@ -86,6 +87,7 @@ static void test_every_key(void **state)
 		"address = 192.0.2.7/24, 2001:db8::7/64\n"
 		"gateway = 192.0.2.1,fe80::1\n"
 		"mtu = 9000\n"
+		"check_address = no\n"
 		"socket = /tmp/x.sock\n"
 		"socket_mode = 0660\n"
 		"allow_uid = 0, 1000 4294967294\n"
@@ -106,6 +108,7 @@ static void test_every_key(void **state)
 	assert_true(guest->gateway4.given);
 	assert_true(guest->gateway6.given);
 	assert_int_equal(guest->mtu, 9000);
+	assert_false(guest->check_address);
 	assert_string_equal(guest->socket, "/tmp/x.sock");
 	assert_int_equal(guest->socket_mode, 0660);
 	assert_int_equal(guest->allow_count, 3);
@@ -197,6 +200,7 @@ static void test_bad_values(void **state)
 		{ "address", "2001:db8::7/129" },
 		{ "gateway", "192.0.2.1/24" },
 		{ "gateway", "0.0.0.0" },
+		{ "check_address", "maybe" },
 		{ "mtu", "100" },
 		{ "mtu", "65536" },
 		{ "mtu", "-1500" },

@@ -266,7 +266,7 @@ static void test_never_completes(void **state)
 {
 	struct fake_params fp = { .evil = FAKE_NEVER_COMPLETES };
 	struct fake *fake = fake_start(&fp);
-	struct vtoe_params vp = { .path = fake_path(fake) };
+	struct vtoe_params vp = { .path = fake_path(fake), .timeout_ms = 500 };
 	struct vtoe_lane *lane;
 	struct vtoe_sqe *sqe;
 	struct vtoe_cqe *cqe;

@@ -87,6 +87,16 @@ static struct vtoe_counters counters(struct fixture *f)
 	return c;
 }
 
+/* An entry; completions can be seen before their entries are given back. */
+static struct vtoe_sqe *entry(struct fixture *f)
+{
+	struct vtoe_sqe *sqe;
+
+	while (!(sqe = vtoe_get_sqe(f->lane)))
+		assert_int_equal(vtoe_wait_sqe(f->lane, 5000), 0);
+	return sqe;
+}
+
 /* Sends `from` into an echo stream and receives it into `into`, directly. */
 static void echo(struct fixture *f, uint32_t stream, const char *from,
 		 char *into, uint32_t bytes)
@@ -95,12 +105,10 @@ static void echo(struct fixture *f, uint32_t stream, const char *from,
 	struct vtoe_sqe *sqe;
 	int i;
 
-	sqe = vtoe_get_sqe(f->lane);
-	assert_non_null(sqe);
+	sqe = entry(f);
 	vtoe_sqe_set(sqe, VTOE_OP_SEND, stream, 1);
 	assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, from, bytes), 0);
-	sqe = vtoe_get_sqe(f->lane);
-	assert_non_null(sqe);
+	sqe = entry(f);
 	vtoe_sqe_set(sqe, VTOE_OP_RECV, stream, 2);
 	assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, into, bytes), 0);
 	for (i = 0; i < 2; i++) {
@@ -389,7 +397,7 @@ static void test_in_use_stays(void **state)
 	fill(from, PAGE, 8);
 	assert_int_equal(vtoe_register(f->ctx, mine, PAGE, BOTH), 0);
 	assert_int_equal(vtoe_register(f->ctx, mine + PAGE, PAGE, BOTH), 0);
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f);
 	vtoe_sqe_set(sqe, VTOE_OP_RECV, 5, 55);
 	assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, mine, PAGE), 0);
 	assert_int_equal(vtoe_submit(f->lane), 1);
@@ -398,7 +406,7 @@ static void test_in_use_stays(void **state)
 	assert_int_equal(vtoe_register(f->ctx, mine + 2 * PAGE, PAGE, BOTH),
 			 0);
 	assert_int_equal(vtoe_register(f->ctx, mine, 2 * PAGE, BOTH), -ENOMEM);
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f);
 	vtoe_sqe_set(sqe, VTOE_OP_SEND, 5, 56);
 	assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, from, PAGE), 0);
 	assert_int_equal(vtoe_wait_cqe(f->lane, &cqe, 5000), 0);
@@ -423,11 +431,11 @@ static void test_unregister_under_way(void **state)
 	(void)state;
 	fill(mine, 2 * PAGE, 6);
 	assert_int_equal(vtoe_register(f->ctx, mine, 2 * PAGE, BOTH), 0);
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f);
 	vtoe_sqe_set(sqe, VTOE_OP_RECV, 5, 55);
 	assert_int_equal(vtoe_sqe_memory(f->ctx, sqe, mine, PAGE), 0);
 	/* when the NOP behind it is done, the receive has been taken */
-	sqe = vtoe_get_sqe(f->lane);
+	sqe = entry(f);
 	vtoe_sqe_set(sqe, VTOE_OP_NOP, 0, 56);
 	assert_int_equal(vtoe_wait_cqe(f->lane, &cqe, 5000), 0);
 	assert_int_equal(cqe->user_data, 56);
@@ -591,6 +599,40 @@ static void test_arena_full(void **state)
 	munmap(mine, 16 * PAGE);
 }
 
+/* A registration that fails half-way leaves no page shared: memory that is
+ * mapped anew there later is not taken for the old one. */
+static void test_failure_undone(void **state)
+{
+	struct fake_params fp = { .features = VTOE_F_TOE };
+	struct fixture *f = start(&fp, NULL);
+	char *mine = pages(16), *from = vtoe_alloc(f->ctx, 16 * PAGE);
+	void *all[4096];
+	size_t n = 0;
+
+	(void)state;
+	fill(mine, 16 * PAGE, 3);
+	while ((all[n] = vtoe_alloc(f->ctx, PAGE)))
+		n++;
+	/* three single pages, no more */
+	vtoe_free(f->ctx, all[10]);
+	vtoe_free(f->ctx, all[20]);
+	vtoe_free(f->ctx, all[30]);
+	assert_int_equal(vtoe_register(f->ctx, mine, 16 * PAGE, BOTH),
+			 -ENOMEM);
+	/* the backend takes no lists: fails after the pages are shared */
+	assert_int_equal(vtoe_register(f->ctx, mine, 2 * PAGE, BOTH), -ENOMEM);
+	check(mine, 16 * PAGE, 3);
+	assert_ptr_equal(mmap(mine, 16 * PAGE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 mine);
+	assert_int_equal(vtoe_register(f->ctx, mine, PAGE, BOTH), 0);
+	fill(from, PAGE, 9);
+	echo(f, 1, from, mine, PAGE);
+	check(mine, PAGE, 9);
+	stop(f);
+	munmap(mine, 16 * PAGE);
+}
+
 /* Random registering, unregistering, remapping and receiving, with content
  * checked (H5's random operations, as far as one process can). */
 static void test_random(void **state)
@@ -701,6 +743,7 @@ int main(void)
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_remapped),
 		cmocka_unit_test(test_arena_full),
+		cmocka_unit_test(test_failure_undone),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_forget_in_child),
 	};

@@ -13,8 +13,9 @@ trixie) xen=4.20 ;;
 bookworm) xen=4.17 ;;
 *) echo "mkrootfs.sh: suite $suite: use trixie or bookworm" >&2; exit 2 ;;
 esac
-mirror=$(cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list \
-	2>/dev/null | sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' |
+mirror=$({ cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list \
+	2>/dev/null || true; } |
+	sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' |
 	grep -m1 '/debian/\?$')
 
 packages=(

@@ -81,11 +81,15 @@ static uint32_t connect_or_accept(struct vtoe_lane *lane, char **argv)
 static void post(struct vtoe *ctx, struct vtoe_lane *lane, uint32_t stream,
 		 char *memory, unsigned i)
 {
-	struct vtoe_sqe *sqe = vtoe_get_sqe(lane);
+	struct vtoe_sqe *sqe;
 	int rc;
 
-	if (!sqe) /* never more than DEPTH are posted: the queue is broken */
-		fail("vtoe_get_sqe", ENOTCONN);
+	while (!(sqe = vtoe_get_sqe(lane))) {
+		/* the queue is full: publish it, and wait for room */
+		rc = vtoe_wait_sqe(lane, -1);
+		if (rc && rc != -EINTR)
+			fail("vtoe_wait_sqe", rc);
+	}
 	vtoe_sqe_set(sqe, VTOE_OP_RECV, stream, i);
 	rc = vtoe_sqe_memory(ctx, sqe, memory + (size_t)i * PIECE, PIECE);
 	if (rc)

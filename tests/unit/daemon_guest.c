@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * daemon_guest - a guest's life with a worker that is this test: what the
+ * supervisor tells it, that every breach of their protocol ends the worker and
+ * nothing else, that queries end exactly once whatever happens, and how long
+ * it waits before the next worker. Network, processes and groups are fakes.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <vtoe_device.h>
+
+#include "daemon/endpoint.h"
+#include "daemon/guest.h"
+#include "daemon/log.h"
+
+static struct loop loop;
+static struct cgroup_root no_cgroup;
+static struct loop_timer pause_timer;
+static int worker = -1; /* the worker's end */
+static int ended;	/* stands for its pidfd */
+static unsigned int started_workers, killed_workers;
+static unsigned int started_calls, gone_calls;
+static char started_error[256];
+
+/* -- fakes ----------------------------------------------------------------- */
+
+void vtoe_log(enum vtoe_log_level level, const char *format, ...)
+{
+	(void)level;
+	(void)format;
+}
+
+void network_init(struct network *network)
+{
+	memset(network, 0, sizeof(*network));
+	network->netns = -1;
+}
+
+int network_create(struct network *network, const struct config_guest *guest,
+		   const char *run_dir, char *why)
+{
+	(void)run_dir;
+	(void)why;
+	memcpy(network->mac, guest->mac, 6);
+	network->mtu = 1500;
+	return 0;
+}
+
+void network_destroy(struct network *network)
+{
+	network_init(network);
+}
+
+void probe_init(struct probe *probe,
+		void (*done)(struct probe *probe, const char *conflict))
+{
+	probe->done = done;
+}
+
+int probe_start(struct probe *probe, struct loop *on,
+		const struct network *network)
+{
+	(void)probe;
+	(void)on;
+	(void)network;
+	return -ENOTSUP;
+}
+
+void probe_stop(struct probe *probe)
+{
+	(void)probe;
+}
+
+int cgroup_create(const struct cgroup_root *root, const char *name)
+{
+	(void)root;
+	(void)name;
+	return -1;
+}
+
+void cgroup_remove(const struct cgroup_root *root, const char *name)
+{
+	(void)root;
+	(void)name;
+}
+
+double cgroup_cpu_seconds(const struct cgroup_root *root, const char *name,
+			  int pid)
+{
+	(void)root;
+	(void)name;
+	return pid;
+}
+
+int endpoint_listen(const char *path, uint32_t mode, char *why, size_t size)
+{
+	(void)path;
+	(void)mode;
+	(void)why;
+	(void)size;
+	return eventfd(0, EFD_CLOEXEC);
+}
+
+int process_start(struct process *process, const char *name, int netns,
+		  int cgroup)
+{
+	int pair[2];
+
+	(void)name;
+	(void)netns;
+	(void)cgroup;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	process->pid = 4242;
+	process->channel = pair[0];
+	process->pidfd = eventfd(0, EFD_CLOEXEC);
+	worker = pair[1];
+	ended = process->pidfd;
+	started_workers++;
+	return 0;
+}
+
+/* The worker ends: by itself, or because it was killed. */
+static void end_worker(void)
+{
+	if (worker < 0)
+		return;
+	close(worker);
+	worker = -1;
+	eventfd_write(ended, 1);
+}
+
+void process_kill(const struct process *process)
+{
+	if (!process->pid || worker < 0) /* it has ended already */
+		return;
+	killed_workers++;
+	end_worker();
+}
+
+void process_reap(struct process *process, char *how, size_t size)
+{
+	snprintf(how, size, "ended");
+	close(process->pidfd);
+	close(process->channel);
+	process->pid = 0;
+}
+
+/* -- the owner ------------------------------------------------------------- */
+
+static void on_started(struct guest *guest, const char *error)
+{
+	(void)guest;
+	started_calls++;
+	snprintf(started_error, sizeof(started_error), "%s",
+		 error ? error : "");
+}
+
+static void on_gone(struct guest *guest)
+{
+	gone_calls++;
+	guest_free(guest);
+}
+
+static struct guest_host host = {
+	.loop = &loop,
+	.cgroup = &no_cgroup,
+	.run_dir = "/nonexistent",
+	.uid = 1001,
+	.gid = 1002,
+	.started = on_started,
+	.gone = on_gone,
+};
+
+static void on_pause(struct loop_timer *timer)
+{
+	(void)timer;
+	loop_stop(&loop);
+}
+
+/* Lets the supervisor's side run until it has nothing more to do. */
+static void settle(void)
+{
+	loop_timer_set(&loop, &pause_timer, 5);
+	loop.stopped = false;
+	assert_int_equal(loop_run(&loop), 0);
+}
+
+static void expire(struct loop_timer *timer)
+{
+	assert_false(list_empty(&timer->link));
+	loop_timer_set(&loop, timer, 0);
+	settle();
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	started_workers = killed_workers = 0;
+	started_calls = gone_calls = 0;
+	loop_timer_init(&pause_timer, on_pause);
+	return loop_init(&loop);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	loop_close(&loop);
+	return 0;
+}
+
+static struct guest *attach(void)
+{
+	struct config_guest config;
+	struct config_error error;
+	char why[GUEST_WHY_MAX];
+	struct guest *guest;
+
+	assert_int_equal(config_init_guest(&config, "g", &error), 0);
+	assert_int_equal(config_set_guest(&config, "streams", "10", &error),
+			 0);
+	assert_int_equal(config_check_guest(&config, "/nonexistent", &error),
+			 0);
+	guest = guest_attach(&host, &config, VTOE_LOG_INFO, why);
+	assert_non_null(guest);
+	return guest;
+}
+
+static void say(uint32_t message)
+{
+	struct worker_header header = { message, 0 };
+
+	assert_int_equal(send(worker, &header, sizeof(header), 0),
+			 sizeof(header));
+}
+
+/* Takes the set-up, and is ready. */
+static struct guest *attach_ready(void)
+{
+	struct guest *guest = attach();
+	struct worker_setup set_up;
+
+	assert_int_equal(recv(worker, &set_up, sizeof(set_up), 0),
+			 sizeof(set_up));
+	say(WORKER_READY);
+	settle();
+	assert_int_equal(guest->state, GUEST_RUNNING);
+	return guest;
+}
+
+/* However it is now: to the end. */
+static void detach(struct guest *guest)
+{
+	guest_stop(guest);
+	settle();
+	end_worker();
+	settle();
+	assert_int_equal(gone_calls, 1);
+}
+
+/* -- the tests ------------------------------------------------------------- */
+
+static void test_set_up(void **state)
+{
+	char control[CMSG_SPACE(8 * sizeof(int))];
+	struct worker_setup set_up;
+	struct iovec iov = { &set_up, sizeof(set_up) };
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct guest *guest = attach();
+	struct cmsghdr *cmsg;
+	int fds[3];
+
+	(void)state;
+	assert_int_equal(guest->state, GUEST_STARTING);
+	assert_int_equal(recvmsg(worker, &message, 0), sizeof(set_up));
+	cmsg = CMSG_FIRSTHDR(&message);
+	assert_non_null(cmsg);
+	assert_int_equal(cmsg->cmsg_len, CMSG_LEN(sizeof(fds)));
+	memcpy(fds, CMSG_DATA(cmsg), sizeof(fds));
+	close(fds[0]);
+	close(fds[1]);
+	close(fds[2]);
+	assert_int_equal(set_up.magic, WORKER_SETUP_MAGIC);
+	assert_int_equal(set_up.version, WORKER_SETUP_VERSION);
+	assert_string_equal(set_up.name, "g");
+	assert_int_equal(set_up.uid, 1001);
+	assert_int_equal(set_up.gid, 1002);
+	assert_int_equal(set_up.mtu, 1500);
+	assert_int_equal(set_up.link, VTOE_LINK_UP);
+	assert_int_equal(set_up.max_streams, 10);
+	assert_int_equal(started_calls, 0);
+	say(WORKER_READY);
+	settle();
+	assert_int_equal(started_calls, 1);
+	assert_string_equal(started_error, "");
+	detach(guest);
+}
+
+static void test_failed(void **state)
+{
+	struct worker_failed failed = {
+		.h.message = WORKER_FAILED,
+		.error = EPERM,
+	};
+	struct guest *guest = attach();
+
+	(void)state;
+	/* Neither terminated nor fit for a terminal; and the set-up that it
+	 * has not read makes its end a reset. */
+	memset(failed.what, '\033', sizeof(failed.what));
+	memcpy(failed.what, "io_uring", 8);
+	send(worker, &failed, sizeof(failed), 0);
+	end_worker();
+	settle();
+	assert_int_equal(started_calls, 1);
+	assert_non_null(strstr(started_error, "io_uring"));
+	assert_non_null(strstr(started_error, "not permitted"));
+	assert_null(strchr(started_error, '\033'));
+	assert_int_equal(started_workers, 1);
+	guest_stop(guest);
+	assert_int_equal(gone_calls, 1);
+}
+
+/* One packet of each kind that a running worker may not send. */
+static void test_breaches(void **state)
+{
+	static const struct {
+		uint32_t message;
+		size_t bytes;
+	} breaches[] = {
+		{ 0, 8 },
+		{ 0xffffffff, 8 },
+		{ WORKER_READY, 8 }, /* a second time */
+		{ WORKER_READY, 4 },
+		{ WORKER_END, 8 }, /* of nothing */
+		{ WORKER_END, 9 },
+		{ WORKER_FAILED, sizeof(struct worker_failed) },
+		{ WORKER_SOCKET, sizeof(struct worker_socket) },
+		{ WORKER_SOCKET, sizeof(struct worker_socket) - 1 },
+		{ WORKER_PEER, sizeof(struct worker_peer) },
+		{ WORKER_PEER, 4096 },
+		{ WORKER_LEAVE, 8 },
+		{ WORKER_QUERY_PEERS, 8 },
+	};
+	char packet[4096] = { 0 };
+	struct guest *guest;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(breaches) / sizeof(breaches[0]); i++) {
+		killed_workers = gone_calls = 0;
+		guest = attach_ready();
+		memcpy(packet, &breaches[i].message, 4);
+		send(worker, packet, breaches[i].bytes, 0);
+		settle();
+		assert_int_equal(killed_workers, 1);
+		/* Its successor has begun, as every worker does. */
+		assert_int_equal(guest->restarts, 1);
+		assert_int_equal(guest->state, GUEST_STARTING);
+		detach(guest);
+	}
+}
+
+static void test_hang_up(void **state)
+{
+	struct guest *guest = attach_ready();
+
+	(void)state;
+	shutdown(worker, SHUT_WR); /* it lives on, but says nothing more */
+	settle();
+	assert_int_equal(killed_workers, 1);
+	assert_int_equal(guest->state, GUEST_STARTING);
+	detach(guest);
+}
+
+struct asked {
+	struct guest_query query;
+	unsigned int answers, dones;
+	char error[64];
+	struct worker_socket last;
+};
+
+static void on_answer(struct guest_query *query,
+		      const struct worker_header *packet)
+{
+	struct asked *asked = list_entry(query, struct asked, query);
+
+	asked->answers++;
+	if (packet->message == WORKER_SOCKET)
+		memcpy(&asked->last, packet, sizeof(asked->last));
+}
+
+static void on_done(struct guest_query *query, const char *error)
+{
+	struct asked *asked = list_entry(query, struct asked, query);
+
+	asked->dones++;
+	snprintf(asked->error, sizeof(asked->error), "%s", error ? error : "");
+}
+
+static void ask(struct guest *guest, struct asked *asked)
+{
+	memset(asked, 0, sizeof(*asked));
+	asked->query.answer = on_answer;
+	asked->query.done = on_done;
+	guest_ask(guest, WORKER_QUERY_SOCKETS, 0, &asked->query);
+}
+
+static void answer(uint32_t stream)
+{
+	struct worker_socket packet = {
+		.h.message = WORKER_SOCKET,
+		.stream = stream,
+	};
+
+	memset(packet.program, 'p', sizeof(packet.program));
+	packet.program[3] = '\033';
+	memset(packet.state, 's', sizeof(packet.state));
+	send(worker, &packet, sizeof(packet), 0);
+}
+
+static void test_answers(void **state)
+{
+	struct guest *guest = attach_ready();
+	struct asked first, second;
+
+	(void)state;
+	ask(guest, &first);
+	ask(guest, &second);
+	answer(1);
+	answer(2);
+	say(WORKER_END);
+	answer(3);
+	settle();
+	assert_int_equal(first.answers, 2);
+	assert_int_equal(first.dones, 1);
+	assert_string_equal(first.error, "");
+	assert_int_equal(second.answers, 1);
+	assert_int_equal(second.dones, 0);
+	assert_int_equal(second.last.stream, 3);
+	assert_int_equal(strlen(second.last.program), 31);
+	assert_int_equal(second.last.program[3], '?');
+	assert_int_equal(strlen(second.last.state), 15);
+	say(WORKER_END);
+	settle();
+	assert_int_equal(second.dones, 1);
+	assert_int_equal(killed_workers, 0);
+	detach(guest);
+}
+
+static void test_endless_answer(void **state)
+{
+	struct guest *guest = attach_ready();
+	struct asked asked;
+	int i;
+
+	(void)state;
+	ask(guest, &asked);
+	for (i = 0; i < 10000 && !killed_workers; i++) {
+		answer(1);
+		if (i % 64 == 0)
+			settle();
+	}
+	assert_int_equal(killed_workers, 1);
+	assert_int_equal(asked.dones, 1);
+	assert_string_not_equal(asked.error, "");
+	detach(guest);
+}
+
+/* A late answer is not taken for that to a later question. */
+static void test_late_answer(void **state)
+{
+	struct guest *guest = attach_ready();
+	struct asked late, next;
+
+	(void)state;
+	ask(guest, &late);
+	expire(&guest->query_timer);
+	assert_int_equal(late.dones, 1);
+	assert_non_null(strstr(late.error, "does not answer"));
+	ask(guest, &next);
+	answer(1);
+	say(WORKER_END);
+	settle();
+	assert_int_equal(late.answers, 0);
+	assert_int_equal(late.dones, 1);
+	assert_int_equal(next.answers, 0);
+	assert_int_equal(next.dones, 0);
+	answer(2);
+	say(WORKER_END);
+	settle();
+	assert_int_equal(next.last.stream, 2);
+	assert_int_equal(next.dones, 1);
+	assert_string_equal(next.error, "");
+	detach(guest);
+}
+
+static void test_end_with_questions(void **state)
+{
+	struct guest *guest = attach_ready();
+	struct asked first, second, none;
+
+	(void)state;
+	ask(guest, &first);
+	ask(guest, &second);
+	end_worker();
+	settle();
+	assert_int_equal(first.dones, 1);
+	assert_int_equal(second.dones, 1);
+	assert_string_not_equal(second.error, "");
+	assert_int_equal(guest->state, GUEST_STARTING);
+	ask(guest, &none);
+	assert_int_equal(none.dones, 1);
+	assert_non_null(strstr(none.error, "not running"));
+	detach(guest);
+}
+
+/* The first end is followed at once, then pauses double up to five seconds. */
+static void test_pauses(void **state)
+{
+	static const unsigned int wanted[] = { 0, 100, 200, 400, 800, 1600,
+					       3200, 5000, 5000 };
+	struct guest *guest = attach_ready();
+	uint64_t now, pause;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		end_worker();
+		now = loop_now();
+		settle();
+		assert_int_equal(guest->restarts, i + 1);
+		if (!wanted[i]) {
+			assert_int_equal(guest->state, GUEST_STARTING);
+			continue;
+		}
+		assert_int_equal(guest->state, GUEST_WAITING);
+		pause = guest->timer.at - now;
+		assert_in_range(pause, wanted[i], wanted[i] + 50);
+		expire(&guest->timer);
+		assert_int_equal(guest->state, GUEST_STARTING);
+	}
+	/* One that lived long enough begins the row anew. */
+	guest->started_at -= 20000;
+	end_worker();
+	settle();
+	assert_int_equal(guest->state, GUEST_STARTING);
+	detach(guest);
+}
+
+static void test_leave(void **state)
+{
+	struct guest *guest = attach_ready();
+	struct worker_header header;
+
+	(void)state;
+	guest_stop(guest);
+	guest_stop(guest); /* again: no difference */
+	assert_int_equal(recv(worker, &header, sizeof(header), 0),
+			 sizeof(header));
+	assert_int_equal(header.message, WORKER_LEAVE);
+	settle();
+	assert_int_equal(gone_calls, 0);
+	end_worker();
+	settle();
+	assert_int_equal(gone_calls, 1);
+	assert_int_equal(killed_workers, 0);
+
+	/* One that does not leave is killed. */
+	gone_calls = 0;
+	guest = attach_ready();
+	guest_stop(guest);
+	expire(&guest->timer);
+	assert_int_equal(killed_workers, 1);
+	assert_int_equal(gone_calls, 1);
+}
+
+static void test_never_ready(void **state)
+{
+	struct guest *guest = attach();
+
+	(void)state;
+	expire(&guest->timer);
+	assert_int_equal(killed_workers, 1);
+	assert_int_equal(started_calls, 1);
+	assert_non_null(strstr(started_error, "not ready in time"));
+	guest_stop(guest);
+	assert_int_equal(gone_calls, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_set_up),
+		TEST(test_failed),
+		TEST(test_breaches),
+		TEST(test_hang_up),
+		TEST(test_answers),
+		TEST(test_endless_answer),
+		TEST(test_late_answer),
+		TEST(test_end_with_questions),
+		TEST(test_pauses),
+		TEST(test_leave),
+		TEST(test_never_ready),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
