@@ -64,6 +64,13 @@ static void xenbus_back_path(const struct xenbus_device *d, const char *key,
 		 OWN_DOMID, d->domid, *key ? "/" : "", key);
 }
 
+/* What is removed with the device: the directory of all of the domain's. */
+static void xenbus_back_root(const struct xenbus_device *d, char *path)
+{
+	snprintf(path, XENBUS_PATH_MAX, "/local/domain/%u/backend/vtoe/%u",
+		 OWN_DOMID, d->domid);
+}
+
 static void xenbus_front_path(const struct xenbus_device *d, const char *key,
 			      char *path)
 {
@@ -248,7 +255,7 @@ int xenbus_offer(struct xenbus_device *d, uint32_t domid, uint64_t now)
 	d->frontend = XENBUS_INITIALISING;
 	left_over = xenbus_is_left_over(d);
 	xenbus_front_path(d, "", front);
-	xenbus_back_path(d, "", back);
+	xenbus_back_root(d, back);
 	xenbus_draft_backend(d, &draft, left_over ? "5" : "1");
 	if (!left_over)
 		xenbus_draft_frontend(d, &draft);
@@ -285,7 +292,7 @@ static void xenbus_remove(struct xenbus_device *d)
 
 	xenbus_unwatch(d);
 	xenbus_front_path(d, "", front);
-	xenbus_back_path(d, "", back);
+	xenbus_back_root(d, back);
 	error = d->store->ops->publish(d->store, remove, NULL, 0);
 	if (error)
 		vtoe_log(VTOE_LOG_ERROR, "removing %s: %s", back,

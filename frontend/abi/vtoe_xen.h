@@ -15,7 +15,8 @@
  *   features          decimal, VTOE_F_*: information; HELLO negotiates
  *   connection-pages  the most pages that one connection may have
  *   max-connections   at once
- *   mac, ipv4, ipv6   information, as attached
+ *   mac, ipv4, ipv6   information, as attached; empty: none
+ *   error             why the frontend's last attempt failed
  *
  * Frontend's directory (/local/domain/G/device/vtoe/N):
  *   state, backend, backend-id
@@ -25,10 +26,22 @@
  *
  * States: both begin Initialising. The backend offers its keys and goes to
  * InitWait; the frontend writes its keys and goes to Initialised; the backend
- * maps the ring, starts its worker, and goes to Connected; the frontend
- * follows. Either goes to Closing, the other follows to Closed; the backend
- * goes back to InitWait when the frontend comes back to Initialising (reload,
- * reboot), or by itself when its worker was restarted.
+ * starts its worker, which maps the ring, and goes to Connected; the frontend
+ * follows. Its keys are decimal numbers and nothing else; with others, or when
+ * the worker cannot start, the backend says why in its key `error`, and closes.
+ *
+ * Closing, for whatever reason (the frontend closed, the driver was unloaded,
+ * the worker or the supervisor died), is always the same:
+ *
+ *   backend   Closing ............. Closed - a moment - InitWait
+ *   frontend  ........ Closed ............................ ...... Initialised
+ *
+ * The backend waits for the frontend's Closed (or Initialising, or no valid
+ * state), and until nothing of the frontend's is mapped. It comes to InitWait
+ * by itself: a frontend that is there starts anew with a new ring, one that is
+ * loaded later finds InitWait. After ten quick rounds, the moment is a second.
+ * For detaching, `online` is 0, and after Closed, or five seconds, both
+ * directories are removed. A domain has one device, number 0.
  */
 #ifndef VTOE_XEN_H
 #define VTOE_XEN_H
