@@ -20,6 +20,7 @@
 #define ATTEMPTS 16
 #define GNTDEV_LIMIT "/sys/module/xen_gntdev/parameters/limit"
 #define GRANTS_PER_FRAME 512
+#define BACKENDS "/local/domain/0/backend/vtoe"
 
 struct xen_store {
 	struct xenbus_store store;
@@ -222,6 +223,26 @@ static void store_close(struct xenbus_store *store)
 	free(s);
 }
 
+/* What a supervisor that was killed has left of domains that are gone. */
+static void store_sweep(struct xenbus_store *store)
+{
+	struct xs_handle *xs = store_of(store)->xs;
+	char path[XENBUS_PATH_MAX];
+	unsigned int count, i;
+	uint32_t domid;
+	char **ids;
+
+	ids = xs_directory(xs, XBT_NULL, BACKENDS, &count);
+	for (i = 0; ids && i < count; i++) {
+		if (xenbus_parse_u32(ids[i], &domid) ||
+		    store_exists(store, domid))
+			continue;
+		snprintf(path, sizeof(path), BACKENDS "/%u", domid);
+		xs_rm(xs, XBT_NULL, path);
+	}
+	free(ids);
+}
+
 static const struct xenbus_ops store_ops = {
 	.read = store_read,
 	.write = store_write,
@@ -258,6 +279,7 @@ struct xenbus_store *xenbus_store_open(char *why)
 	if (!s->xc)
 		goto close_xs;
 	s->store.ops = &store_ops;
+	store_sweep(&s->store);
 	return &s->store;
 close_xs:
 	xs_close(s->xs);
