@@ -371,8 +371,7 @@ void guest_xen_begin(struct guest *guest)
 	 * told by the timer, as it listens only when we have returned. */
 	guest->was_ready = true;
 	loop_timer_set(guest->host->loop, &guest->timer, 0);
-	guest->xen->retry_at = loop_now();
-	guest_xen_set_timer(guest);
+	guest_xen_check_domain(guest);
 }
 
 void guest_xen_ready(struct guest *guest)
