@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -145,4 +146,60 @@ void uring_signal(struct uring *u, int event_fd)
 	 * notification; it must not leave a request waiting in the kernel. */
 	sqe->rw_flags = RWF_NOWAIT;
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+/* struct io_uring_buf_reg, whose flags are newer than Debian 12's header. */
+struct uring_buf_reg {
+	uint64_t ring_addr;
+	uint32_t ring_entries;
+	uint16_t bgid;
+	uint16_t flags;
+	uint64_t resv[3];
+};
+
+static void *uring_buffers_map(struct uring *u, uint16_t group, size_t bytes)
+{
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_POPULATE, u->ring.ring_fd,
+		    (off_t)(URING_OFF_PBUF_RING |
+			    (uint64_t)group << URING_OFF_PBUF_SHIFT));
+}
+
+struct io_uring_buf_ring *uring_buffers_open(struct uring *u, uint16_t group,
+					     uint32_t entries)
+{
+	struct uring_buf_reg reg = { .ring_entries = entries, .bgid = group,
+				     .flags = URING_PBUF_RING_MMAP };
+	const size_t bytes = entries * sizeof(struct io_uring_buf);
+	void *at;
+	int rc;
+
+	if (!uring_register(u, IORING_REGISTER_PBUF_RING, &reg, 1)) {
+		at = uring_buffers_map(u, group, bytes);
+		if (at != MAP_FAILED)
+			goto made;
+		io_uring_unregister_buf_ring(&u->ring, group);
+	}
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
+		return NULL;
+	reg.ring_addr = (uintptr_t)at;
+	reg.flags = 0;
+	rc = uring_register(u, IORING_REGISTER_PBUF_RING, &reg, 1);
+	if (rc) {
+		munmap(at, bytes);
+		errno = -rc;
+		return NULL;
+	}
+made:
+	io_uring_buf_ring_init(at);
+	return at;
+}
+
+void uring_buffers_close(struct uring *u, struct io_uring_buf_ring *ring,
+			 uint16_t group, uint32_t entries)
+{
+	io_uring_unregister_buf_ring(&u->ring, group);
+	munmap(ring, entries * sizeof(struct io_uring_buf));
 }

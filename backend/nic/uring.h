@@ -21,7 +21,10 @@
 enum {
 	URING_SEND_ZC_REPORT_USAGE = 1 << 3, /* Linux 6.2 */
 	URING_RECVSEND_POLL_FIRST = 1 << 0,
+	URING_PBUF_RING_MMAP = 1 << 0,	     /* Linux 6.4 */
 };
+#define URING_OFF_PBUF_RING 0x80000000ull
+#define URING_OFF_PBUF_SHIFT 16
 #define URING_NOTIF_USAGE_ZC_COPIED (1u << 31)
 
 struct uring {
@@ -75,6 +78,16 @@ int uring_submit(struct uring *u, bool wait);
 /* Runs deferred work and submits, if there is any; no sleep, and no system
  * call when there is nothing to do. */
 int uring_poll(struct uring *u);
+
+/* A ring of provided buffers; NULL with errno. The kernel's own memory where it
+ * has that (Linux 6.4), else ours, pinned: Linux 6.9 to 6.12 map pinned memory
+ * and forget to unmap it. Anywhere else that loses address space; on a PV domain
+ * of Xen the page stays writable there, cannot become a page table, and the
+ * kernel dies. */
+struct io_uring_buf_ring *uring_buffers_open(struct uring *u, uint16_t group,
+					     uint32_t entries);
+void uring_buffers_close(struct uring *u, struct io_uring_buf_ring *ring,
+			 uint16_t group, uint32_t entries);
 
 /* Writes 1 to an eventfd with the next submission; nothing is reported. */
 void uring_signal(struct uring *u, int event_fd);

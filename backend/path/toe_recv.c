@@ -32,7 +32,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "nic/socket.h"
@@ -267,39 +266,29 @@ static int generic_init(struct lane *lane)
 {
 	struct device *d = lane->conn->device;
 	struct generic_pool *g = &lane->generic;
-	const size_t bytes = GENERIC_BUFFERS * sizeof(struct io_uring_buf);
-	struct io_uring_buf_reg reg = { .ring_entries = GENERIC_BUFFERS };
 	uint32_t group, i;
-	int rc;
 
 	for (group = 0; group < 1024; group++)
 		if (!(d->groups[group / 64] & 1ull << group % 64))
 			break;
 	if (group == 1024)
 		return -EDQUOT;
-	g->ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (g->ring == MAP_FAILED) {
-		g->ring = NULL;
-		return -ENOMEM;
-	}
 	g->buffers = calloc(GENERIC_BUFFERS, sizeof(*g->buffers));
 	g->free_ids = calloc(GENERIC_BUFFERS, sizeof(*g->free_ids));
-	reg.ring_addr = (uintptr_t)g->ring;
-	reg.bgid = (uint16_t)group;
-	rc = -ENOMEM;
+	errno = ENOMEM;
 	if (g->buffers && g->free_ids)
-		rc = io_uring_register_buf_ring(&d->uring.ring, &reg, 0);
-	if (rc) {
+		g->ring = uring_buffers_open(&d->uring, (uint16_t)group,
+					     GENERIC_BUFFERS);
+	if (!g->ring) {
+		int rc = -errno;
+
 		free(g->buffers);
 		free(g->free_ids);
-		munmap(g->ring, bytes);
 		memset(g, 0, sizeof(*g));
 		return rc;
 	}
 	d->groups[group / 64] |= 1ull << group % 64;
 	g->group = (uint16_t)group;
-	io_uring_buf_ring_init(g->ring);
 	for (i = 0; i < GENERIC_BUFFERS; i++)
 		g->free_ids[i] = (uint16_t)(GENERIC_BUFFERS - 1 - i);
 	g->free_count = GENERIC_BUFFERS;
@@ -312,16 +301,17 @@ void toe_generic_free(struct lane *lane)
 	struct generic_pool *g = &lane->generic;
 	uint32_t i;
 
-	if (!g->ring)
+	if (!g->buffers)
 		return;
-	io_uring_unregister_buf_ring(&d->uring.ring, g->group);
+	if (g->ring)
+		uring_buffers_close(&d->uring, g->ring, g->group,
+				    GENERIC_BUFFERS);
 	d->groups[g->group / 64] &= ~(1ull << g->group % 64);
 	for (i = 0; i < GENERIC_BUFFERS; i++)
 		if (g->buffers[i].state == GENERIC_LENT)
 			region_put(lane->conn, g->buffers[i].region);
 	free(g->buffers);
 	free(g->free_ids);
-	munmap(g->ring, GENERIC_BUFFERS * sizeof(struct io_uring_buf));
 	memset(g, 0, sizeof(*g));
 }
 
@@ -376,11 +366,13 @@ int toe_grq_add(struct lane *lane, struct stream *unused,
 	    sqe->length / count == 0)
 		return -EINVAL;
 	each = sqe->length / count;
-	if (!g->ring) {
+	if (!g->buffers) {
 		rc = generic_init(lane);
 		if (rc)
 			return rc;
 	}
+	if (!g->ring)
+		return -ENOMEM; /* lost, see toe_generic_region_gone() */
 	rc = request_memory(lane, sqe, sqe->length, VTOE_REGION_WRITE, &region,
 			    &at);
 	if (rc)
@@ -432,11 +424,6 @@ void toe_generic_region_gone(struct lane *lane, struct region *r)
 {
 	struct generic_pool *g = &lane->generic;
 	struct uring *u = &lane->conn->device->uring;
-	struct io_uring_buf_reg reg = {
-		.ring_addr = (uintptr_t)g->ring,
-		.ring_entries = GENERIC_BUFFERS,
-		.bgid = g->group,
-	};
 	bool filled[GENERIC_BUFFERS] = { false };
 	uint32_t id, found = 0;
 
@@ -447,10 +434,10 @@ void toe_generic_region_gone(struct lane *lane, struct region *r)
 			 g->buffers[id].region == r;
 	if (!found)
 		return;
-	io_uring_unregister_buf_ring(&u->ring, g->group);
+	uring_buffers_close(u, g->ring, g->group, GENERIC_BUFFERS);
 	generic_mark_filled(lane, filled);
-	memset(g->ring, 0, GENERIC_BUFFERS * sizeof(struct io_uring_buf));
-	if (io_uring_register_buf_ring(&u->ring, &reg, 0))
+	g->ring = uring_buffers_open(u, g->group, GENERIC_BUFFERS);
+	if (!g->ring)
 		return; /* no buffers any more: the lane's streams starve */
 	g->lent = 0;
 	for (id = 0; id < GENERIC_BUFFERS; id++) {
