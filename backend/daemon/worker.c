@@ -394,6 +394,9 @@ static _Noreturn void worker_run(struct worker *w)
 	device_watch(&w->device, WORKER_FD, WATCH_SUPERVISOR);
 	for (;;) {
 		events = device_turn(&w->device, worker_now_us(), true, &busy);
+		/* it slept: what begins below begins now */
+		w->device.now_us = worker_now_us();
+		w->device.now = w->device.now_us / 1000;
 		if (events & 1u << WATCH_LISTENER)
 			worker_accept_all(w);
 		if (events & 1u << WATCH_SUPERVISOR)
