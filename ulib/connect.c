@@ -175,7 +175,7 @@ static int receive_descriptor(int socket, int64_t want, int *to,
 }
 
 /* Our own copy of the device page, checked. */
-static int read_device(struct vtoe *ctx)
+int context_read_device(struct vtoe *ctx)
 {
 	struct vtoe_device_page *d = &ctx->device;
 
@@ -239,7 +239,7 @@ static int shake_hands(struct vtoe *ctx, uint64_t deadline)
 	if (!rc)
 		rc = map_memory(ctx);
 	if (!rc)
-		rc = read_device(ctx);
+		rc = context_read_device(ctx);
 	if (!rc)
 		rc = receive_descriptor(ctx->socket, 0, &ctx->doorbell,
 					deadline);
@@ -371,7 +371,9 @@ int vtoe_open(struct vtoe **out, const struct vtoe_params *params)
 						       OPEN_TIMEOUT_MS);
 	path = params->path ? params->path : getenv("VTOE_SOCKET");
 	if (!path) {
-		rc = find_only_socket(only, sizeof(only));
+		rc = device_find(only, sizeof(only));
+		if (rc == -ENOENT)
+			rc = find_only_socket(only, sizeof(only));
 		if (rc)
 			return rc;
 		path = only;
@@ -382,10 +384,13 @@ int vtoe_open(struct vtoe **out, const struct vtoe_params *params)
 		return -ENOMEM;
 	ctx->answer_ms = params->timeout_ms ? params->timeout_ms :
 					      ANSWER_TIMEOUT_MS;
-	rc = ctx->socket = connect_socket(path, deadline);
-	if (rc < 0)
-		goto fail;
-	rc = shake_hands(ctx, deadline);
+	if (device_is(path)) {
+		rc = device_connect(ctx, path);
+	} else {
+		rc = ctx->socket = connect_socket(path, deadline);
+		if (rc >= 0)
+			rc = shake_hands(ctx, deadline);
+	}
 	if (!rc)
 		rc = control_init(ctx, ctx->device.control_entries);
 	if (!rc)
@@ -423,7 +428,8 @@ int context_check(struct vtoe *ctx)
 {
 	struct pollfd p = { .fd = ctx->socket, .events = POLLIN };
 
-	/* after the handshake the backend sends nothing: readable means that
+	/* a device of the guest's driver is never readable, only in error;
+	 * after the handshake the backend sends nothing: readable means that
 	 * it hung up, or that it is no backend of ours */
 	if (!context_dead(ctx) && poll(&p, 1, 0) > 0)
 		context_fail(ctx, -ENOTCONN);

@@ -46,6 +46,16 @@
 #define LANE_DEL_PATIENCE 3
 #define PIN_GUESSES 64u /* a power of two */
 
+/* -- connect.c, connect_device.c ------------------------------------------ */
+
+/* Our own copy of the device page, checked; memory is mapped. */
+int context_read_device(struct vtoe *ctx);
+/* The only /dev/vtoeN; -ENOENT, -ENOTUNIQ. */
+int device_find(char *path, size_t room);
+int device_is(const char *path);
+/* Everything up to HELLO. */
+int device_connect(struct vtoe *ctx, const char *path);
+
 /* -- arena.c ------------------------------------------------------------- */
 
 /* Pages [first, pages) of the shared memory. */

@@ -52,8 +52,9 @@ struct vtoe_lane;
 /* -- connection ---------------------------------------------------------- */
 
 struct vtoe_params {
-	const char *path;  /* the device's socket; NULL: $VTOE_SOCKET, else
-			    * the only socket in /run/vtoe */
+	const char *path;  /* the device's socket, or /dev/vtoeN; NULL:
+			    * $VTOE_SOCKET, else the only /dev/vtoe*, else the
+			    * only socket in /run/vtoe */
 	const char *name;  /* of the program, for `vtoectl sockets`; NULL:
 			    * program_invocation_short_name */
 	int timeout_ms;	   /* of the handshake, 0: 2000; and of answers that

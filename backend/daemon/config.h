@@ -22,7 +22,7 @@
 #define CONFIG_FILE_MAX (1u << 20)
 #define CONFIG_GUESTS_MAX 1024
 
-enum config_port { CONFIG_PORT_LOCAL };
+enum config_port { CONFIG_PORT_LOCAL, CONFIG_PORT_XEN };
 
 enum config_uplink {
 	CONFIG_UPLINK_NONE,    /* a namespace with nothing but loopback */
@@ -35,6 +35,9 @@ struct config_guest {
 	char name[CONFIG_NAME_MAX + 1];
 	unsigned int line; /* of its section; 0: from `vtoectl attach` */
 	enum config_port port;
+	char domain[64];      /* of Xen: its name, or its id */
+	bool persist_given;
+	bool persist;	      /* it may come, go and reboot */
 	enum config_uplink uplink;
 	char uplink_name[64]; /* bridge, interface or namespace */
 	char netns[64];	      /* name of the namespace; "": vtoe-NAME */

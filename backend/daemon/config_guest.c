@@ -38,13 +38,48 @@ static int config_set_port(struct config_guest *guest, const char *value,
 			   const struct config_key *key, char *why)
 {
 	(void)key;
-	if (strcmp(value, "local")) {
+	if (strcmp(value, "local") && strcmp(value, "xen")) {
 		snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is not a port of this "
-			 "version: use local", value);
+			 "version: use local or xen", value);
 		return -1;
 	}
-	guest->port = CONFIG_PORT_LOCAL;
+	guest->port = strcmp(value, "xen") ? CONFIG_PORT_LOCAL :
+					     CONFIG_PORT_XEN;
 	return 0;
+}
+
+static int config_set_domain(struct config_guest *guest, const char *value,
+			     const struct config_key *key, char *why)
+{
+	(void)key;
+	if (!*value || strlen(value) >= sizeof(guest->domain) ||
+	    strchr(value, '/')) {
+		snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is neither the name nor "
+			 "the id of a domain: see `xl list` for those that "
+			 "run", value);
+		return -1;
+	}
+	strcpy(guest->domain, value);
+	return 0;
+}
+
+static int config_parse_bool(const char *value, bool *to, char *why)
+{
+	if (strcmp(value, "yes") && strcmp(value, "no")) {
+		snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is neither yes nor no",
+			 value);
+		return -1;
+	}
+	*to = !strcmp(value, "yes");
+	return 0;
+}
+
+static int config_set_persist(struct config_guest *guest, const char *value,
+			      const struct config_key *key, char *why)
+{
+	(void)key;
+	guest->persist_given = true;
+	return config_parse_bool(value, &guest->persist, why);
 }
 
 static int config_set_netns_name(char *to, size_t size, const char *value,
@@ -133,13 +168,7 @@ static int config_set_check_address(struct config_guest *guest,
 				    const struct config_key *key, char *why)
 {
 	(void)key;
-	if (strcmp(value, "yes") && strcmp(value, "no")) {
-		snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is neither yes nor no",
-			 value);
-		return -1;
-	}
-	guest->check_address = !strcmp(value, "yes");
-	return 0;
+	return config_parse_bool(value, &guest->check_address, why);
 }
 
 static int config_set_socket(struct config_guest *guest, const char *value,
@@ -221,6 +250,8 @@ static int config_set_number(struct config_guest *guest, const char *value,
 
 static const struct config_key config_keys[] = {
 	{ "port", config_set_port, 0, 0, 0, 0 },
+	{ "domain", config_set_domain, 0, 0, 0, 0 },
+	{ "persist", config_set_persist, 0, 0, 0, 0 },
 	{ "uplink", config_set_uplink, 0, 0, 0, 0 },
 	{ "netns", config_set_netns, 0, 0, 0, 0 },
 	{ "mac", config_set_mac, 0, 0, 0, 0 },
@@ -340,12 +371,40 @@ static int config_check_network(const struct config_guest *guest,
 	return 0;
 }
 
+/* A guest of the configuration waits for its domain unless told otherwise, one
+ * of `vtoectl attach` goes with it. An id never comes back. */
+static int config_check_domain(struct config_guest *guest,
+			       struct config_error *error)
+{
+	bool is_id = !guest->domain[strspn(guest->domain, "0123456789")];
+
+	if (guest->port != CONFIG_PORT_XEN) {
+		if (!guest->domain[0] && !guest->persist_given)
+			return 0;
+		return config_refuse(error, "guest %s has a domain or persist, "
+				     "which are for Xen: add port = xen",
+				     guest->name);
+	}
+	if (!guest->domain[0])
+		return config_refuse(error, "guest %s has no domain: add "
+				     "domain = NAME, as in `xl list`",
+				     guest->name);
+	if (guest->persist_given && guest->persist && is_id)
+		return config_refuse(error, "guest %s: a domain's id changes "
+				     "when it reboots: give its name, or "
+				     "remove persist", guest->name);
+	if (!guest->persist_given)
+		guest->persist = guest->line && !is_id;
+	return 0;
+}
+
 int config_check_guest(struct config_guest *guest, const char *run_dir,
 		       struct config_error *error)
 {
 	int length;
 
-	if (config_check_network(guest, error))
+	if (config_check_domain(guest, error) ||
+	    config_check_network(guest, error))
 		return -1;
 	if (guest->peer_memory > guest->total_memory)
 		return config_refuse(error, "guest %s: peer_memory is more "
@@ -398,6 +457,8 @@ int config_check_pair(const struct config_guest *guest,
 		 (guest->uplink != CONFIG_UPLINK_NETNS ||
 		  other->uplink != CONFIG_UPLINK_NETNS))
 		what = "network namespace";
+	else if (guest->domain[0] && !strcmp(guest->domain, other->domain))
+		what = "domain";
 	if (!what)
 		return 0;
 	return config_refuse(error, "guest %s has the same %s as guest %s: "
@@ -427,6 +488,7 @@ bool config_guest_equal(const struct config_guest *a,
 			return false;
 	}
 	return !strcmp(a->name, b->name) && a->port == b->port &&
+	       !strcmp(a->domain, b->domain) && a->persist == b->persist &&
 	       a->uplink == b->uplink &&
 	       !strcmp(a->uplink_name, b->uplink_name) &&
 	       !strcmp(a->netns, b->netns) && !memcmp(a->mac, b->mac, 6) &&

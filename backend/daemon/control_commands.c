@@ -280,6 +280,9 @@ static void command_ask(struct command_job *job, struct guest *guest,
 
 	json_object_object_add(object, "name",
 			       json_object_new_string(guest->config.name));
+	json_object_object_add(object, "domain", guest->config.domain[0] ?
+			       json_object_new_string(guest->config.domain) :
+			       NULL);
 	json_object_array_add(guests, object);
 	if (!question) {
 		json_object_object_add(object, "error",

@@ -11,6 +11,7 @@
 #include <vtoe_lane.h>
 
 #include "daemon/control_describe.h"
+#include "daemon/guest_xen.h"
 #include "daemon/names.h"
 
 static void describe_text(struct json_object *object, const char *key,
@@ -71,6 +72,21 @@ static void describe_worker(struct json_object *object,
 	describe_seconds(object, "cpu_seconds", guest_cpu_seconds(guest));
 }
 
+/* Of Xen: null in guests of another port. */
+static void describe_xen(struct json_object *object, const struct guest *guest)
+{
+	const struct xenbus_device *device = guest->xen ? &guest->xen->device :
+							  NULL;
+	bool there = device && device->phase != XENBUS_ABSENT &&
+		     device->phase != XENBUS_GONE;
+
+	describe_text(object, "domain", guest->config.domain);
+	json_object_object_add(object, "domain_id", there ?
+			       json_object_new_int64(device->domid) : NULL);
+	describe_text(object, "device_state",
+		      device ? xenbus_phase_name(device) : NULL);
+}
+
 struct json_object *control_describe_guest(const struct guest *guest)
 {
 	struct json_object *object = json_object_new_object();
@@ -81,7 +97,8 @@ struct json_object *control_describe_guest(const struct guest *guest)
 	describe_text(object, "name", guest->config.name);
 	describe_text(object, "state", guest_state_name(guest));
 	describe_worker(object, guest);
-	describe_text(object, "port", "local");
+	describe_text(object, "port", guest->xen ? "xen" : "local");
+	describe_xen(object, guest);
 	config_print_uplink(&guest->config, text);
 	describe_text(object, "uplink", text);
 	describe_text(object, "netns", network->netns_name);
@@ -93,7 +110,8 @@ struct json_object *control_describe_guest(const struct guest *guest)
 	json_object_object_add(object, "address", describe_addresses(network));
 	describe_number(object, "mtu", network->mtu);
 	describe_text(object, "link", names_link(guest->link_state));
-	describe_text(object, "socket", guest->config.socket);
+	describe_text(object, "socket", guest->xen ? NULL :
+		      guest->config.socket);
 	describe_text(object, "failure", guest->failure);
 	return object;
 }
@@ -118,6 +136,7 @@ struct json_object *control_describe_stats(const struct guest *guest)
 	describe_text(object, "name", guest->config.name);
 	describe_text(object, "state", guest_state_name(guest));
 	describe_worker(object, guest);
+	describe_xen(object, guest);
 	json_object_object_add(object, "counters",
 			       describe_counters(guest->stats));
 	return object;

@@ -5,6 +5,7 @@
  * Programs read --json, whose names are stable; these tables may change.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/stats.h"
 #include "daemon/ctl_show.h"
@@ -25,6 +26,9 @@ void ctl_show_guests(struct json_object *guests)
 	static const struct ctl_column columns[] = {
 		{ "GUEST", "name", false },
 		{ "STATE", "state", false },
+		{ "DOMAIN", "domain", false },
+		{ "ID", "domain_id", true },
+		{ "DEVICE", "device_state", false },
 		{ "PID", "pid", true },
 		{ "RESTARTS", "worker_restarts", true },
 		{ "CPU-S", "cpu_seconds", true },
@@ -132,6 +136,15 @@ void ctl_show_peers(struct json_object *guests)
 
 void ctl_show_attached(struct json_object *guest)
 {
+	if (strcmp(show_text(guest, "port"), "xen") == 0) {
+		printf("guest %s is attached: domain %s (%s), device %s, "
+		       "namespace %s, MAC %s\n", show_text(guest, "name"),
+		       show_text(guest, "domain"),
+		       show_text(guest, "domain_id"),
+		       show_text(guest, "device_state"),
+		       show_text(guest, "netns"), show_text(guest, "mac"));
+		return;
+	}
 	printf("guest %s is ready: worker %s, socket %s, namespace %s, MAC "
 	       "%s\n", show_text(guest, "name"), show_text(guest, "pid"),
 	       show_text(guest, "socket"), show_text(guest, "netns"),

@@ -8,6 +8,9 @@
  *                └──────────┴─conflict, or end before the first READY─► the
  *                             owner is told, and stops it
  *
+ * A guest of Xen is IDLE in place of STARTING and WAITING while its driver is
+ * not there: guest_xen.c says when a worker starts and ends.
+ *
  * The network and the listening socket live from attach to gone; workers come
  * and go. One that ends is followed by the next at once. If one after another
  * ends within QUICK_MS, each waits twice as long as the one before it, up to
@@ -26,6 +29,7 @@
 #include "daemon/log.h"
 #include "daemon/endpoint.h"
 #include "daemon/guest.h"
+#include "daemon/guest_xen.h"
 
 #define QUICK_MS 10000
 #define BACKOFF_MIN_MS 100
@@ -37,7 +41,7 @@ static struct guest *guest_of_timer(struct loop_timer *timer)
 	return list_entry(timer, struct guest, timer);
 }
 
-static void guest_finish(struct guest *guest)
+void guest_finish(struct guest *guest)
 {
 	struct guest_host *host = guest->host;
 
@@ -92,6 +96,20 @@ static void guest_announce_failure(struct guest *guest)
 	guest->host->started(guest, guest->failure);
 }
 
+/* What follows a worker's end that is expected, or that of any of Xen. */
+static void guest_after_worker(struct guest *guest, const char *why)
+{
+	if (!guest->xen) {
+		guest_finish(guest);
+		return;
+	}
+	if (guest->state != GUEST_LEAVING)
+		guest->state = GUEST_IDLE;
+	if (!guest->announced)
+		loop_timer_set(guest->host->loop, &guest->timer, 0);
+	guest_xen_ended(guest, why);
+}
+
 void guest_on_ended(struct loop_watch *watch, uint32_t events)
 {
 	struct guest *guest = list_entry(watch, struct guest, ended);
@@ -106,8 +124,9 @@ void guest_on_ended(struct loop_watch *watch, uint32_t events)
 	loop_timer_clear(&guest->timer);
 	process_reap(&guest->process, how, sizeof(how));
 	guest_fail_queries(guest, "the worker ended");
-	if (guest->state == GUEST_LEAVING) {
-		guest_finish(guest);
+	if (guest->state == GUEST_LEAVING || (guest->xen &&
+					      guest->xen->ending)) {
+		guest_after_worker(guest, how);
 		return;
 	}
 	if (!guest->failure[0])
@@ -117,7 +136,10 @@ void guest_on_ended(struct loop_watch *watch, uint32_t events)
 		 guest->config.name, how,
 		 strstr(guest->failure, how) ? "" : ": ",
 		 strstr(guest->failure, how) ? "" : guest->failure);
-	if (!guest->was_ready && !guest->announced)
+	guest->restarts += guest->xen ? 1 : 0;
+	if (guest->xen)
+		guest_after_worker(guest, guest->failure);
+	else if (!guest->was_ready && !guest->announced)
 		guest_announce_failure(guest);
 	else
 		guest_wait_for_restart(guest);
@@ -131,10 +153,12 @@ void guest_on_ready(struct guest *guest)
 	loop_timer_clear(&guest->timer);
 	vtoe_log(VTOE_LOG_INFO, "guest %s: worker %d is ready",
 		 guest->config.name, guest->process.pid);
-	if (guest->announced)
-		return;
-	guest->announced = true;
-	guest->host->started(guest, NULL);
+	if (!guest->announced) {
+		guest->announced = true;
+		guest->host->started(guest, NULL);
+	}
+	if (guest->xen)
+		guest_xen_ready(guest);
 }
 
 static void guest_on_timer(struct loop_timer *timer)
@@ -161,10 +185,24 @@ static void guest_on_timer(struct loop_timer *timer)
 			 "leave, and is killed", guest->config.name);
 		process_kill(&guest->process);
 		break;
+	case GUEST_IDLE:
+		if (guest->announced)
+			break;
+		guest->announced = true;
+		guest->host->started(guest, NULL);
+		break;
 	case GUEST_PROBING:
 	case GUEST_RUNNING:
 		break;
 	}
+}
+
+static int guest_begin(struct guest *guest, char *why)
+{
+	if (!guest->xen)
+		return guest_start_worker(guest, why);
+	guest_xen_begin(guest);
+	return 0;
 }
 
 static void guest_on_probed(struct probe *probe, const char *conflict)
@@ -172,7 +210,7 @@ static void guest_on_probed(struct probe *probe, const char *conflict)
 	struct guest *guest = list_entry(probe, struct guest, probe);
 	char why[GUEST_WHY_MAX];
 
-	if (!conflict && !guest_start_worker(guest, why))
+	if (!conflict && !guest_begin(guest, why))
 		return;
 	snprintf(guest->failure, sizeof(guest->failure), "%s",
 		 conflict ? conflict : why);
@@ -207,6 +245,7 @@ static struct guest *guest_new(struct guest_host *host,
 		return NULL;
 	list_init(&guest->link);
 	list_init(&guest->queries);
+	list_init(&guest->xen_link);
 	loop_timer_init(&guest->timer, guest_on_timer);
 	loop_timer_init(&guest->query_timer, guest_on_query_timer);
 	network_init(&guest->network);
@@ -231,18 +270,24 @@ struct guest *guest_attach(struct guest_host *host,
 		return NULL;
 	}
 	guest->log_level = log_level;
+	if (config->port == CONFIG_PORT_XEN && guest_xen_attach(guest, why))
+		goto free_guest;
 	if (network_create(&guest->network, config, host->run_dir, why))
 		goto free_guest;
-	guest->listener = endpoint_listen(config->socket, config->socket_mode,
-					  why, GUEST_WHY_MAX);
-	if (guest->listener < 0)
+	if (!guest->xen)
+		guest->listener = endpoint_listen(config->socket,
+						  config->socket_mode, why,
+						  GUEST_WHY_MAX);
+	if (!guest->xen && guest->listener < 0)
 		goto destroy_network;
-	if (guest_probe(guest) && guest_start_worker(guest, why))
+	if (guest_probe(guest) && guest_begin(guest, why))
 		goto close_listener;
 	return guest;
 close_listener:
-	unlink(config->socket);
-	close(guest->listener);
+	if (guest->listener >= 0) {
+		unlink(config->socket);
+		close(guest->listener);
+	}
 destroy_network:
 	cgroup_remove(host->cgroup, config->name);
 	network_destroy(&guest->network);
@@ -257,22 +302,28 @@ void guest_stop(struct guest *guest)
 
 	if (guest->state == GUEST_LEAVING)
 		return;
-	if (!guest->process.pid) {
+	if (!guest->process.pid && !guest->xen) {
 		guest_finish(guest);
 		return;
 	}
 	guest->announced = true;
-	if (guest->state == GUEST_STARTING ||
-	    write(guest->process.channel, &leave, sizeof(leave)) < 0)
-		process_kill(&guest->process);
+	loop_timer_clear(&guest->timer);
+	if (guest->process.pid) {
+		if (guest->state == GUEST_STARTING ||
+		    write(guest->process.channel, &leave, sizeof(leave)) < 0)
+			process_kill(&guest->process);
+		loop_timer_set(guest->host->loop, &guest->timer, LEAVE_MS);
+	}
 	guest->state = GUEST_LEAVING;
-	loop_timer_set(guest->host->loop, &guest->timer, LEAVE_MS);
+	if (guest->xen)
+		guest_xen_leave(guest);
 }
 
 void guest_free(struct guest *guest)
 {
 	if (guest->stats)
 		munmap((void *)guest->stats, VTOE_STATS_BYTES);
+	guest_xen_free(guest);
 	list_del(&guest->link);
 	loop_timer_clear(&guest->query_timer);
 	free(guest);
@@ -286,6 +337,7 @@ const char *guest_state_name(const struct guest *guest)
 		[GUEST_RUNNING] = "running",
 		[GUEST_WAITING] = "waiting",
 		[GUEST_LEAVING] = "leaving",
+		[GUEST_IDLE] = "idle",
 	};
 
 	return names[guest->state];

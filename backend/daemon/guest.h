@@ -29,9 +29,12 @@ enum guest_state {
 	GUEST_RUNNING,	/* answers queries; its end; stop */
 	GUEST_WAITING,	/* the worker ended: restart by the timer; stop */
 	GUEST_LEAVING,	/* told to leave: its end, or the timer kills it */
+	GUEST_IDLE,	/* of Xen: no worker until the driver is there; stop */
 };
 
 struct guest;
+struct guest_xen;
+struct xen_host;
 
 /* What all guests share, and who hears of them. */
 struct guest_host {
@@ -46,6 +49,7 @@ struct guest_host {
 	/* All that it had is gone; the owner calls guest_free(). */
 	void (*gone)(struct guest *guest);
 	void *owner;
+	struct xen_host *xen; /* guest_xen.c's; NULL: no such guest yet */
 };
 
 /*
@@ -73,7 +77,9 @@ struct guest {
 	struct config_guest config;
 	struct network network;
 	struct probe probe;
-	int listener;
+	int listener; /* -1: none (Xen) */
+	struct guest_xen *xen; /* NULL: of another port */
+	struct list xen_link;
 	enum guest_state state;
 	bool was_ready; /* some worker of it has been */
 	bool announced; /* the owner knows whether it started */
@@ -114,7 +120,8 @@ void guest_fail_queries(struct guest *guest, const char *error);
 void guest_on_channel(struct loop_watch *watch, uint32_t events);
 void guest_on_query_timer(struct loop_timer *timer);
 
-/* guest.c, called by guest_worker.c. */
+/* guest.c, called by guest_worker.c and guest_xen.c. */
+void guest_finish(struct guest *guest);
 void guest_on_ready(struct guest *guest);
 void guest_on_ended(struct loop_watch *watch, uint32_t events);
 

@@ -21,6 +21,7 @@
 
 #include "daemon/log.h"
 #include "daemon/guest.h"
+#include "daemon/guest_xen.h"
 
 #define READY_MS 15000
 #define ANSWER_MS 3000
@@ -91,6 +92,12 @@ static void guest_fill_setup(const struct guest *guest,
 	setup->credit = config->credit;
 	setup->allow_count = config->allow_count;
 	memcpy(setup->allow_uid, config->allow_uid, sizeof(setup->allow_uid));
+	if (!guest->xen)
+		return;
+	setup->port = WORKER_PORT_XEN;
+	setup->xen_domid = guest->xen->device.domid;
+	setup->xen_ring_ref = guest->xen->device.ring_ref;
+	setup->xen_event_channel = guest->xen->device.event_channel;
 }
 
 static int guest_send_setup(struct guest *guest, int stats, int null)
@@ -99,7 +106,8 @@ static int guest_send_setup(struct guest *guest, int stats, int null)
 		char bytes[CMSG_SPACE(3 * sizeof(int))];
 		struct cmsghdr align;
 	} control = { .bytes = { 0 } };
-	int descriptors[3] = { guest->listener, stats, null };
+	int listener = guest->listener >= 0 ? guest->listener : null;
+	int descriptors[3] = { listener, stats, null };
 	struct worker_setup setup;
 	struct iovec iov = { &setup, sizeof(setup) };
 	struct msghdr message = {

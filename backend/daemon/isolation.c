@@ -164,7 +164,7 @@ static int isolation_add(scmp_filter_ctx filter,
 	return 0;
 }
 
-int isolation_syscalls(const char **what)
+int isolation_syscalls(bool xen, const char **what)
 {
 	scmp_filter_ctx filter;
 	int error = -ENOMEM;
@@ -179,6 +179,9 @@ int isolation_syscalls(const char **what)
 		error = isolation_add(filter, isolation_sanitizer,
 				      isolation_sanitizer_count,
 				      SCMP_ACT_ALLOW);
+	if (!error && xen)
+		error = isolation_add(filter, isolation_xen,
+				      isolation_xen_count, SCMP_ACT_ALLOW);
 	/* abort() signals itself; all workers share a user, and must not be
 	 * able to signal one another. */
 	if (!error)

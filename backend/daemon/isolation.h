@@ -19,6 +19,7 @@
 #ifndef VTOE_DAEMON_ISOLATION_H
 #define VTOE_DAEMON_ISOLATION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -49,11 +50,14 @@ int isolation_limits(const struct isolation_limits *limits,
 		     const char **short_of, const char **what);
 int isolation_mounts(const char **what);
 int isolation_identity(uid_t uid, gid_t gid, const char **what);
-int isolation_syscalls(const char **what);
+/* @xen: with what the worker of a Xen guest needs besides. */
+int isolation_syscalls(bool xen, const char **what);
 
 /* The lists: what the worker needs, and what a sanitizer's runtime adds. */
 extern const struct isolation_syscall isolation_allowed[];
 extern const size_t isolation_allowed_count;
+extern const struct isolation_syscall isolation_xen[];
+extern const size_t isolation_xen_count;
 extern const struct isolation_syscall isolation_sanitizer[];
 extern const size_t isolation_sanitizer_count;
 /* The leak check at exit needs what a worker has given up: it is turned off. */

@@ -23,7 +23,7 @@
 
 #define WORKER_FD 3
 #define WORKER_SETUP_MAGIC 0x57455456u
-#define WORKER_SETUP_VERSION 1u
+#define WORKER_SETUP_VERSION 2u
 
 struct worker_setup {
 	uint32_t magic;
@@ -53,6 +53,15 @@ struct worker_setup {
 	uint32_t allow_count;	  /* of allow_uid; 0: anyone may connect who
 				   * can open the socket */
 	uint32_t allow_uid[16];
+	uint32_t port;		  /* enum worker_port */
+	uint32_t xen_domid;	  /* WORKER_PORT_XEN: of the guest, and what */
+	uint32_t xen_ring_ref;	  /* its frontend wrote (vtoe_xen.h); the */
+	uint32_t xen_event_channel; /* listening socket is not used then */
+};
+
+enum worker_port {
+	WORKER_PORT_LOCAL = 0,
+	WORKER_PORT_XEN = 1,
 };
 
 enum worker_message {

@@ -34,6 +34,7 @@
 
 #include "daemon/log.h"
 #include "daemon/control.h"
+#include "daemon/guest_xen.h"
 #include "daemon/left_over.h"
 #include "daemon/notify.h"
 #include "daemon/supervisor.h"
@@ -423,6 +424,7 @@ int supervisor_run(const char *config_path, struct config *config)
 		goto close_cgroup;
 	failed = supervisor_serve(&s);
 	control_close(s.control);
+	guest_xen_close(&s.host);
 close_cgroup:
 	cgroup_close(&s.cgroup);
 	close(s.signals.fd);

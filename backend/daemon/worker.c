@@ -25,9 +25,10 @@
 
 #include "daemon/isolation.h"
 #include "daemon/log.h"
+#include "daemon/worker_xen.h"
 #include "port/local_peer.h"
 
-enum { WATCH_LISTENER = 0, WATCH_SUPERVISOR = 1 };
+enum { WATCH_LISTENER = 0, WATCH_SUPERVISOR = 1, WATCH_XEN = 2 };
 enum { ACCEPT_TURN = 16, REQUESTS_MAX = 65536, INFLIGHT_MAX = 16384,
        RING_ENTRIES_MAX = 16384, DRAIN_MS = VTOE_DRAIN_SECONDS * 1000,
        STREAMS_MAX = 1 << 20 };
@@ -38,6 +39,7 @@ struct worker {
 	struct device device;
 	struct vtoe_device_page page;
 	struct vtoe_stats *stats;
+	struct worker_xen *xen; /* or NULL */
 	int listen_fd;
 	int stats_fd;
 	uint64_t log_second; /* the one in which log_lines are counted */
@@ -173,6 +175,11 @@ static void worker_confine(struct worker *w)
 	if (short_of)
 		vtoe_log(VTOE_LOG_WARNING, "%s stays lower than wanted",
 			 short_of);
+	if (w->setup.port == WORKER_PORT_XEN) {
+		w->xen = worker_xen_open(&w->setup, &rc, &what);
+		if (!w->xen)
+			worker_fail(what, -rc);
+	}
 	rc = isolation_mounts(&what);
 	if (rc)
 		worker_fail(what, -rc);
@@ -184,7 +191,7 @@ static void worker_confine(struct worker *w)
 		if (rc)
 			worker_fail(what, -rc);
 	}
-	rc = isolation_syscalls(&what);
+	rc = isolation_syscalls(w->xen != NULL, &what);
 	if (rc)
 		worker_fail(what, -rc);
 }
@@ -260,7 +267,7 @@ static int worker_accept(struct worker *w)
 	}
 	rc = local_peer_greet(&link);
 	if (!rc)
-		rc = conn_add(&w->device, &link);
+		rc = conn_add(&w->device, &link) ? 0 : -ENOMEM;
 	if (rc) {
 		port_link_close(&link);
 		worker_log_guest(w, "handshake with process %u: %s", link.pid,
@@ -348,6 +355,18 @@ static void worker_answer(struct worker *w)
 	worker_report_end(WORKER_FD, h.message);
 }
 
+static void worker_serve_xen(struct worker *w)
+{
+	int rc = worker_xen_serve(w->xen, &w->device, &w->page);
+
+	if (rc < 0) {
+		worker_log_guest(w, "the frontend broke its ring: it is not "
+				 "served any more");
+		return; /* not watched again */
+	}
+	device_watch(&w->device, worker_xen_fd(w->xen), WATCH_XEN);
+}
+
 static void worker_log_violation(struct worker *w)
 {
 	static const char *const text[] = {
@@ -370,14 +389,24 @@ static _Noreturn void worker_run(struct worker *w)
 	unsigned events;
 	bool busy;
 
-	device_watch(&w->device, w->listen_fd, WATCH_LISTENER);
+	if (w->xen)
+		device_watch(&w->device, worker_xen_fd(w->xen), WATCH_XEN);
+	else
+		device_watch(&w->device, w->listen_fd, WATCH_LISTENER);
 	device_watch(&w->device, WORKER_FD, WATCH_SUPERVISOR);
 	for (;;) {
 		events = device_turn(&w->device, worker_now_us(), true, &busy);
+		/* it slept: what begins below begins now */
+		w->device.now_us = worker_now_us();
+		w->device.now = w->device.now_us / 1000;
 		if (events & 1u << WATCH_LISTENER)
 			worker_accept_all(w);
 		if (events & 1u << WATCH_SUPERVISOR)
 			worker_answer(w);
+		if (events & 1u << WATCH_XEN)
+			worker_serve_xen(w);
+		if (w->xen)
+			worker_xen_turn(w->xen);
 		worker_log_violation(w);
 	}
 }

@@ -58,14 +58,22 @@ static uint32_t conn_mappings(const struct device *d)
 	return each < 64 ? 64 : each;
 }
 
-int conn_add(struct device *d, const struct port_link *link)
+void conn_notify(struct conn *c, uint32_t vector)
+{
+	if (c->link.vector_fd[vector] >= 0)
+		uring_signal(&c->device->uring, c->link.vector_fd[vector]);
+	else if (c->link.ops->notify)
+		c->link.ops->notify(&c->link, vector);
+}
+
+struct conn *conn_add(struct device *d, const struct port_link *link)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 
 	if (!c || region_table_init(&c->regions, &c->link, d->limits.regions,
 				    conn_mappings(d))) {
 		free(c);
-		return -ENOMEM;
+		return NULL;
 	}
 	c->link = *link;
 	c->device = d;
@@ -84,7 +92,7 @@ int conn_add(struct device *d, const struct port_link *link)
 	conn_set_status(c, VTOE_STATUS_READY);
 	conn_watch(c);
 	conn_kick(c);
-	return 0;
+	return c;
 }
 
 /* Watches the doorbell and the hang-up; a guest without descriptors (mem) is
@@ -199,9 +207,7 @@ void conn_flush(struct conn *c)
 	if (ring_out_publish(&c->ctl_out)) {
 		c->device->stats->notify++;
 		c->link.notified[VTOE_VECTOR_CONTROL]++;
-		if (c->link.vector_fd[VTOE_VECTOR_CONTROL] >= 0)
-			uring_signal(&c->device->uring,
-				     c->link.vector_fd[VTOE_VECTOR_CONTROL]);
+		conn_notify(c, VTOE_VECTOR_CONTROL);
 	}
 }
 
@@ -346,12 +352,16 @@ static void ctl_region_done(struct conn *c, struct region *r)
 		.user_data = r->remove_user_data,
 		.key = r->key,
 	};
+	bool external = r->external;
 
 	c->device->stats->dereg++;
 	c->device->stats->regions--;
 	c->device->stats->region_bytes -= r->bytes;
 	region_release(&c->regions, r);
-	conn_complete(c, &done);
+	if (external)
+		c->link.ops->region_gone(&c->link, done.user_data);
+	else
+		conn_complete(c, &done);
 }
 
 void conn_region_gone(struct conn *c, struct region *r)
@@ -363,17 +373,39 @@ void conn_region_gone(struct conn *c, struct region *r)
 		list_add_tail(&c->device->ready_conns, &c->ready_node);
 }
 
-static int ctl_region_del(struct conn *c, const struct vtoe_ctl_request *q)
+int conn_region_add(struct conn *c, void *at, uint64_t bytes, uint32_t rights,
+		    uint64_t *key)
+{
+	struct vtoe_stats *stats = c->device->stats;
+	uint64_t k;
+	int rc;
+
+	if (c->state != CONN_READY)
+		return -ENOTCONN;
+	if (getrandom(&k, sizeof(k), 0) != sizeof(k) || !k)
+		return -EAGAIN;
+	rc = region_add_mapped(&c->regions, k, at, bytes, rights);
+	if (rc)
+		return rc;
+	*key = k;
+	stats->reg++;
+	stats->regions++;
+	stats->region_bytes += bytes;
+	return 0;
+}
+
+int conn_region_remove(struct conn *c, uint64_t key, uint64_t user_data,
+		       bool external)
 {
 	struct list *at, *tmp;
 	struct region *r;
 	uint32_t i;
 	int rc;
 
-	rc = region_remove(&c->regions, q->u.key, &r);
+	rc = region_remove(&c->regions, key, external, &r);
 	if (rc)
 		return rc;
-	r->remove_user_data = q->user_data;
+	r->remove_user_data = user_data;
 	region_hold(r); /* over the calls below */
 	for (i = 0; i < PORT_MAX_LANES; i++) {
 		struct lane *lane = &c->lanes[i];
@@ -425,7 +457,8 @@ static void ctl_serve(struct conn *c, const struct vtoe_ctl_request *q)
 		done.key = key;
 		break;
 	case VTOE_CTL_REGION_DEL:
-		done.result = ctl_region_del(c, q);
+		done.result = conn_region_remove(c, q->u.key, q->user_data,
+						 false);
 		break;
 	default:
 		done.result = -EINVAL;
@@ -501,8 +534,7 @@ void conn_park(struct conn *c, enum vtoe_violation why)
 		io_uring_prep_cancel64(uring_sqe(&d->uring, NULL, TAG_IGNORE),
 				       uring_tag(c, TAG_DOORBELL), 0);
 	for (i = 0; i < c->link.vectors; i++)
-		if (c->link.vector_fd[i] >= 0)
-			uring_signal(&d->uring, c->link.vector_fd[i]);
+		conn_notify(c, i);
 	for (i = 0; i < PORT_MAX_LANES; i++) {
 		if (!c->lanes[i].open || c->lanes[i].parked)
 			continue;

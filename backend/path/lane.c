@@ -174,9 +174,7 @@ void lane_flush(struct lane *lane)
 		lane->notify = false;
 		c->device->stats->notify++;
 		c->link.notified[lane->vector]++;
-		if (c->link.vector_fd[lane->vector] >= 0)
-			uring_signal(&c->device->uring,
-				     c->link.vector_fd[lane->vector]);
+		conn_notify(c, lane->vector);
 	}
 }
 

@@ -36,8 +36,15 @@ unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy);
 void device_set_timer(struct device *d);
 
 /* -- conn.c -- */
-/* Takes over the link, on success. -ENOMEM. */
-int conn_add(struct device *d, const struct port_link *link);
+/* Takes over the link; NULL when out of memory. */
+struct conn *conn_add(struct device *d, const struct port_link *link);
+void conn_notify(struct conn *c, uint32_t vector);
+/* Regions that the port made (link.ops->region_gone): memory mapped already,
+ * and their removal, which completes there. 0, or -errno at once. */
+int conn_region_add(struct conn *c, void *at, uint64_t bytes, uint32_t rights,
+		    uint64_t *key);
+int conn_region_remove(struct conn *c, uint64_t key, uint64_t user_data,
+		       bool external);
 /* The other end is gone (or has to go): drain, then free. */
 void conn_leave(struct conn *c);
 /* A doorbell: look at all of its rings. */

@@ -31,6 +31,11 @@ struct port_ops {
 	void *(*map)(struct port_link *link, const struct vtoe_range *ranges,
 		     uint32_t count, uint64_t bytes, uint32_t rights);
 	void (*unmap)(struct port_link *link, void *at, uint64_t bytes);
+	/* Notifies a vector; NULL: vector_fd is written instead. */
+	void (*notify)(struct port_link *link, uint32_t vector);
+	/* A region that the port made itself is unmapped; NULL: there are
+	 * none. */
+	void (*region_gone)(struct port_link *link, uint64_t user_data);
 	void (*close)(struct port_link *link);
 };
 
@@ -46,6 +51,7 @@ struct port_link {
 	uint32_t vectors;
 	uint32_t id;
 	uint32_t pid, uid, gid; /* of the process at the other end */
+	uint64_t private[2]; /* the port's own */
 };
 
 /* The bytes [offset, offset+bytes) of the guest's part of the shared memory,

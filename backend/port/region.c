@@ -129,6 +129,30 @@ int region_add(struct region_table *t, uint64_t key, uint32_t lane,
 	return 0;
 }
 
+int region_add_mapped(struct region_table *t, uint64_t key, void *at,
+		      uint64_t bytes, uint32_t rights)
+{
+	struct region *r;
+
+	if (region_slot(t, key))
+		return -EEXIST;
+	r = region_slot(t, 0);
+	if (!r)
+		return -EDQUOT;
+	*r = (struct region){
+		.key = key,
+		.at = at,
+		.bytes = bytes,
+		.rights = rights,
+		.lane = VTOE_LANE_ANY,
+		.mapped = true,
+		.external = true,
+	};
+	t->used++;
+	t->bytes += bytes;
+	return 0;
+}
+
 int region_find(struct region_table *t, uint64_t key, uint32_t lane,
 		uint32_t rights, struct region **region)
 {
@@ -161,11 +185,12 @@ int region_span(struct region *r, uint64_t offset, uint32_t length,
 	return 0;
 }
 
-int region_remove(struct region_table *t, uint64_t key, struct region **region)
+int region_remove(struct region_table *t, uint64_t key, bool external,
+		  struct region **region)
 {
 	struct region *r = key ? region_slot(t, key) : NULL;
 
-	if (!r || r->removing)
+	if (!r || r->removing || r->external != external)
 		return -ENOKEY;
 	r->removing = true;
 	*region = r;

@@ -27,6 +27,7 @@ struct region {
 	uint32_t holds;
 	bool mapped;   /* by ops->map, so ops->unmap it */
 	uint32_t mappings;
+	bool external; /* made by the port: it is told of the end */
 	bool removing;
 	uint64_t remove_user_data;
 };
@@ -57,6 +58,11 @@ int region_add(struct region_table *t, uint64_t key, uint32_t lane,
 	       uint64_t offset, uint64_t length, uint32_t count,
 	       uint32_t rights);
 
+/* Makes a region of memory that the port has mapped already, for all lanes; it
+ * is unmapped with the region. -EDQUOT, -EEXIST. */
+int region_add_mapped(struct region_table *t, uint64_t key, void *at,
+		      uint64_t bytes, uint32_t rights);
+
 /* Finds a region and checks lane and rights; -ENOKEY, -EACCES. */
 int region_find(struct region_table *t, uint64_t key, uint32_t lane,
 		uint32_t rights, struct region **region);
@@ -73,8 +79,10 @@ static inline bool region_drop(struct region *r)
 {
 	return --r->holds == 0 && r->removing;
 }
-/* Begins the removal; -ENOKEY. When no hold is left the caller releases. */
-int region_remove(struct region_table *t, uint64_t key, struct region **region);
+/* Begins the removal; -ENOKEY, also for a region of the other kind than
+ * `external`. When no hold is left the caller releases. */
+int region_remove(struct region_table *t, uint64_t key, bool external,
+		  struct region **region);
 /* Unmaps and frees the slot; only without holds. */
 void region_release(struct region_table *t, struct region *r);
 

@@ -132,7 +132,7 @@ void guest_join(struct fuzz_guest *g, bool ready)
 		fail("memory");
 	mem_link_init(&link, g->memory, GUEST_BYTES, 4, &page);
 	link.id = ++device.next_conn;
-	FUZZ_MUST(conn_add(&device, &link) == 0);
+	FUZZ_MUST(conn_add(&device, &link));
 	g->conn = list_entry(device.conns.prev, struct conn, node);
 	if (!ready)
 		return;

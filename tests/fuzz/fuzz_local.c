@@ -88,7 +88,7 @@ static void serve(uint8_t choice)
 	}
 	if (local_peer_accept(&link, listener, ++d->next_conn, &limits, &page))
 		return;
-	if (local_peer_greet(&link) || conn_add(d, &link))
+	if (local_peer_greet(&link) || !conn_add(d, &link))
 		port_link_close(&link);
 }
 

@@ -78,6 +78,10 @@ static void set(const char *arg)
 		{ "credit", &setup.credit, 4 },
 		{ "allow", &setup.allow_uid[0], 4 },
 		{ "allow_count", &setup.allow_count, 4 },
+		{ "port", &setup.port, 4 },
+		{ "xen_domid", &setup.xen_domid, 4 },
+		{ "xen_ring_ref", &setup.xen_ring_ref, 4 },
+		{ "xen_event_channel", &setup.xen_event_channel, 4 },
 	};
 	const char *eq = strchr(arg, '=');
 	uint64_t value;

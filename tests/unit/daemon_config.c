@@ -178,7 +178,10 @@ static void test_bad_values(void **state)
 		const char *key;
 		const char *value;
 	} bad[] = {
-		{ "port", "xen" },
+		{ "port", "kvm" },
+		{ "domain", "" },
+		{ "domain", "a/b" },
+		{ "persist", "maybe" },
 		{ "uplink", "eth0" },
 		{ "netns", ".." },
 		{ "mac", "02:00:00:00:00" },

@@ -170,8 +170,8 @@ void join(struct guest *g)
 	g->rings = RINGS;
 	mem_link_init(&link, g->memory, BYTES, LANES, &page);
 	link.id = ++device.next_conn;
-	assert_int_equal(conn_add(&device, &link), 0);
-	g->conn = list_entry(device.conns.prev, struct conn, node);
+	g->conn = conn_add(&device, &link);
+	assert_non_null(g->conn);
 	vtoe_ring_init(&g->ctl_q, g->memory + VTOE_CTL_REQUEST_OFFSET,
 		       VTOE_CTL_ENTRIES);
 	vtoe_ring_init(&g->ctl_c, g->memory + VTOE_CTL_COMPLETION_OFFSET,

@@ -155,16 +155,16 @@ static void test_removal_waits(void **state)
 	assert_int_equal(region_find(&table, 3, 0, RW, &r), 0);
 	region_hold(r);
 	region_hold(r);
-	assert_int_equal(region_remove(&table, 3, &gone), 0);
+	assert_int_equal(region_remove(&table, 3, false, &gone), 0);
 	assert_ptr_equal(r, gone);
 	/* no new hold, not removed twice, alive until the last hold */
 	assert_int_equal(region_find(&table, 3, 0, RW, &r), -ENOKEY);
-	assert_int_equal(region_remove(&table, 3, &gone), -ENOKEY);
+	assert_int_equal(region_remove(&table, 3, false, &gone), -ENOKEY);
 	assert_false(region_drop(gone));
 	assert_true(region_drop(gone));
 	region_release(&table, gone);
 	assert_int_equal(table.used, 0);
-	assert_int_equal(region_remove(&table, 3, &gone), -ENOKEY);
+	assert_int_equal(region_remove(&table, 3, false, &gone), -ENOKEY);
 	assert_int_equal(region_find(&table, 3, 0, RW, &r), -ENOKEY);
 }
 
@@ -194,7 +194,7 @@ static void test_mappings(void **state)
 	assert_int_equal(region_add(&table, 1, 0, FIRST, 0, 3, RW), 0);
 	assert_int_equal(region_add(&table, 2, 0, FIRST, 0, 3, RW), -EDQUOT);
 	assert_int_equal(region_add(&table, 2, 0, FIRST, 0, 2, RW), 0);
-	assert_int_equal(region_remove(&table, 1, &r), 0);
+	assert_int_equal(region_remove(&table, 1, false, &r), 0);
 	region_release(&table, r);
 	assert_int_equal(region_add(&table, 1, 0, FIRST, 0, 3, RW), 0);
 }

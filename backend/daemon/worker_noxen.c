@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* worker_noxen.c - built without libxengnttab and libxenevtchn */
+#include "daemon/worker_xen.h"
+
+#include <errno.h>
+
+struct worker_xen *worker_xen_open(const struct worker_setup *setup,
+				   int *error, const char **what)
+{
+	(void)setup;
+	*error = -EOPNOTSUPP;
+	*what = "port xen: this vtoed was built without libxen (install "
+		"libxen-dev and build again)";
+	return NULL;
+}
+
+int worker_xen_fd(const struct worker_xen *x)
+{
+	(void)x;
+	return -1;
+}
+
+int worker_xen_serve(struct worker_xen *x, struct device *d,
+		     const struct vtoe_device_page *page)
+{
+	(void)x;
+	(void)d;
+	(void)page;
+	return -EPROTO;
+}
+
+void worker_xen_turn(struct worker_xen *x)
+{
+	(void)x;
+}

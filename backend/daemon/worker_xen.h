@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * worker_xen.h - a worker whose guest is a Xen domain
+ *
+ * Serves the ring of the guest's device (port/xen_peer.h): connections come
+ * and go there instead of on a listening socket. Built as worker_xen.c with
+ * libxengnttab and libxenevtchn, else as worker_noxen.c, which refuses.
+ */
+#ifndef VTOE_DAEMON_WORKER_XEN_H
+#define VTOE_DAEMON_WORKER_XEN_H
+
+#include "daemon/setup.h"
+#include "path/path.h"
+
+struct worker_xen;
+
+/* Opens what needs privilege; NULL with -errno in *error and the step's name
+ * in *what. */
+struct worker_xen *worker_xen_open(const struct worker_setup *setup,
+				   int *error, const char **what);
+/* To be watched; readable when the guest rang. */
+int worker_xen_fd(const struct worker_xen *x);
+/* Serves what rang. `page` is what new connections are shown. -EPROTO: the
+ * guest broke the device's ring; nothing more will come from it. */
+int worker_xen_serve(struct worker_xen *x, struct device *d,
+		     const struct vtoe_device_page *page);
+/* After each turn: answers what ended meanwhile. */
+void worker_xen_turn(struct worker_xen *x);
+
+#endif
