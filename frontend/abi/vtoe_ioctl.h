@@ -15,11 +15,12 @@
 
 #include "vtoe_types.h"
 
-#ifdef __KERNEL__
-#include <linux/ioctl.h>
-#else
-#include <sys/ioctl.h>
-#endif
+/* The encoding of asm-generic/ioctl.h, spelt out so that nothing is included. */
+#define VTOE_IOC_WRITE 1u /* the structure goes in */
+#define VTOE_IOC_READ 2u  /* it comes out */
+#define VTOE_IOC(direction, number, type)                                  \
+	((direction) << 30 | (vtoe_u32)sizeof(type) << 16 | (vtoe_u32)'V' << 8 | \
+	 (number))
 
 #define VTOE_IOCTL_VERSION 1u
 
@@ -54,9 +55,12 @@ struct vtoe_ioc_register {
 	vtoe_u64 key;	/* out; in for UNREGISTER */
 };
 
-#define VTOE_IOC_INFO _IOR('V', 0x10, struct vtoe_ioc_info)
-#define VTOE_IOC_EVENTFD _IOW('V', 0x11, struct vtoe_ioc_eventfd)
-#define VTOE_IOC_REGISTER _IOWR('V', 0x13, struct vtoe_ioc_register)
-#define VTOE_IOC_UNREGISTER _IOWR('V', 0x14, struct vtoe_ioc_register)
+#define VTOE_IOC_INFO VTOE_IOC(VTOE_IOC_READ, 0x10u, struct vtoe_ioc_info)
+#define VTOE_IOC_EVENTFD \
+	VTOE_IOC(VTOE_IOC_WRITE, 0x11u, struct vtoe_ioc_eventfd)
+#define VTOE_IOC_REGISTER \
+	VTOE_IOC(VTOE_IOC_READ | VTOE_IOC_WRITE, 0x13u, struct vtoe_ioc_register)
+#define VTOE_IOC_UNREGISTER \
+	VTOE_IOC(VTOE_IOC_READ | VTOE_IOC_WRITE, 0x14u, struct vtoe_ioc_register)
 
 #endif
