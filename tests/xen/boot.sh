@@ -14,7 +14,7 @@ dir=$1 kind=$2
 cd "$dir"
 machine=() virtio='' xenargs=''
 if [ "$kind" = pvh ]; then
-	machine=(-machine q35 -device amd-iommu,intremap=on)
+	machine=(-machine q35 -device 'amd-iommu,intremap=on')
 	virtio=,disable-legacy=on,iommu_platform=on
 	xenargs=dom0=pvh
 fi
