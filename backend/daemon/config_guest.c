@@ -406,6 +406,13 @@ int config_check_guest(struct config_guest *guest, const char *run_dir,
 	if (config_check_domain(guest, error) ||
 	    config_check_network(guest, error))
 		return -1;
+	if (guest->peer_memory % 4096)
+		return config_refuse(error, "guest %s: peer_memory = %llu is "
+				     "not a multiple of 4096: use %llu",
+				     guest->name,
+				     (unsigned long long)guest->peer_memory,
+				     (unsigned long long)(guest->peer_memory |
+							  4095) + 1);
 	if (guest->peer_memory > guest->total_memory)
 		return config_refuse(error, "guest %s: peer_memory is more "
 				     "than total_memory: correct one of them",

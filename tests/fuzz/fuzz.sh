@@ -36,7 +36,9 @@ for target; do
 		set -- "$dir/corpus/$target" "$@"
 	fi
 	# shellcheck disable=SC2046 # several options
+	# libFuzzer's own code for a crash would be 77, which means a skip here
 	"$dir/fuzz_$target" $(budget) -seed=1 -timeout=20 -rss_limit_mb=4096 \
+		-error_exitcode=70 -timeout_exitcode=70 -oom_exitcode=70 \
 		-artifact_prefix="$dir/$target-" "$@" >"$work/log" 2>&1
 	case $? in
 	0)

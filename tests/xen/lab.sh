@@ -39,8 +39,9 @@ kver=$(basename "$(echo "$root"/usr/lib/modules/*)")
 say "build vtoe and vtoe.ko for $kver"
 rm -rf "$root/src" "$root/kmod"
 mkdir -p "$root/src" "$root/build" "$root/lab"
-(cd "$top" && tar -c --exclude=./build --exclude='./build-*' --exclude=./.git \
-	--exclude=./xen-lab .) | tar -x -C "$root/src"
+(cd "$top" && tar -c --exclude=./build --exclude='./build-[!a]*' \
+	--exclude=./build-asan --exclude=./.git --exclude=./xen-lab .) |
+	tar -x -C "$root/src"
 cp -r "$root/src/frontend" "$root/kmod"
 chroot "$root" bash -euc '
 	cd /src
