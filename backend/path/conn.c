@@ -607,6 +607,23 @@ static void conn_cancel_all(struct conn *c)
 	}
 }
 
+/* Streams that wait for a generic buffer; true while there are some. */
+static bool conn_feed(struct conn *c)
+{
+	bool more = false;
+	uint32_t i;
+
+	for (i = 0; i < PORT_MAX_LANES; i++) {
+		struct lane *lane = &c->lanes[i];
+
+		if (!lane->open || list_empty(&lane->starved))
+			continue;
+		toe_generic_feed(lane);
+		more |= !list_empty(&lane->starved);
+	}
+	return more;
+}
+
 bool conn_tick(struct device *d)
 {
 	struct list *at, *tmp;
@@ -622,6 +639,7 @@ bool conn_tick(struct device *d)
 			more = true;
 			continue;
 		}
+		more |= conn_feed(c);
 		if (c->state != CONN_GREETED)
 			continue;
 		if (d->now < c->greet_deadline) {

@@ -19,10 +19,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Tried again when the lane has its next turn, and by the timer: buffers also
+ * come back without a request of the guest's. */
 static void toe_starve(struct stream *s)
 {
-	if (list_empty(&s->starved_node) && s->generic_lane)
-		list_add_tail(&s->generic_lane->starved, &s->starved_node);
+	if (!list_empty(&s->starved_node) || !s->generic_lane)
+		return;
+	list_add_tail(&s->generic_lane->starved, &s->starved_node);
+	device_set_timer(s->device);
 }
 
 static bool toe_generic_may_take(const struct stream *s)
