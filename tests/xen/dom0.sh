@@ -64,7 +64,7 @@ in_guest() {
 	serial=$((serial + 1))
 	xenstore-write "$guest/lab/command" "$serial $*"
 	for ((n = 0; n < limit * 5; n++)); do
-		read -r was status < <(xenstore-read "$guest/lab/status" 2> /dev/null)
+		read -r was status <<< "$(xenstore-read "$guest/lab/status" 2> /dev/null)"
 		[ "$was" = $serial ] && return "$status"
 		sleep 0.2
 	done
