@@ -26,6 +26,8 @@
 	X(region_bytes, "bytes of mapped regions (gauge)")                    \
 	X(reg, "regions added")                                               \
 	X(dereg, "regions removed")                                           \
+	X(grant_maps, "calls that mapped grants (xen)")                       \
+	X(grant_unmaps, "calls that unmapped grants (xen)")                   \
 	X(connects, "connections made")                                       \
 	X(accepts, "connections accepted")                                    \
 	X(rx_bytes, "bytes received from the network")                        \

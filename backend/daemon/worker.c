@@ -406,7 +406,7 @@ static _Noreturn void worker_run(struct worker *w)
 		if (events & 1u << WATCH_XEN)
 			worker_serve_xen(w);
 		if (w->xen)
-			worker_xen_turn(w->xen);
+			worker_xen_turn(w->xen, w->device.stats);
 		worker_log_violation(w);
 	}
 }

@@ -29,7 +29,8 @@ int worker_xen_serve(struct worker_xen *x, struct device *d,
 	return -EPROTO;
 }
 
-void worker_xen_turn(struct worker_xen *x)
+void worker_xen_turn(struct worker_xen *x, struct vtoe_stats *stats)
 {
 	(void)x;
+	(void)stats;
 }

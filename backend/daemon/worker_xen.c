@@ -173,7 +173,9 @@ int worker_xen_serve(struct worker_xen *x, struct device *d,
 	return rc;
 }
 
-void worker_xen_turn(struct worker_xen *x)
+void worker_xen_turn(struct worker_xen *x, struct vtoe_stats *stats)
 {
+	stats->grant_maps = x->device.maps;
+	stats->grant_unmaps = x->device.unmaps;
 	xen_device_answer_ended(&x->device);
 }

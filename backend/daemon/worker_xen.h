@@ -24,7 +24,7 @@ int worker_xen_fd(const struct worker_xen *x);
  * guest broke the device's ring; nothing more will come from it. */
 int worker_xen_serve(struct worker_xen *x, struct device *d,
 		     const struct vtoe_device_page *page);
-/* After each turn: answers what ended meanwhile. */
-void worker_xen_turn(struct worker_xen *x);
+/* After each turn: answers what ended meanwhile, and counts. */
+void worker_xen_turn(struct worker_xen *x, struct vtoe_stats *stats);
 
 #endif

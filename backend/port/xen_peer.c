@@ -231,11 +231,13 @@ static int xen_read_list(struct xen_device *x,
 
 		if (n > VTOE_XEN_REFS_PER_PAGE)
 			n = VTOE_XEN_REFS_PER_PAGE;
+		x->maps++;
 		list = xengnttab_map_grant_ref(x->grants, x->domid, ref,
 					       PROT_READ);
 		if (!list)
 			return -EFAULT;
 		memcpy(refs + done, list, n * sizeof(*refs));
+		x->unmaps++;
 		xengnttab_unmap(x->grants, list, 1);
 		done += n;
 	}
@@ -302,6 +304,7 @@ int xen_link_connect(struct xen_device *x, struct port_link *link,
 	if (port < 0) {
 		int rc = -errno;
 
+		x->unmaps++;
 		xengnttab_unmap(x->grants, link->base,
 				request->u.memory.pages);
 		return rc;

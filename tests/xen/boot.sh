@@ -8,6 +8,7 @@
 # Flags and their reasons: without -smap a PV dom0 dies in early boot; without
 # -rdtscp a PVH guest dies; without -xsave a PVH dom0 does. The NIC hands over
 # MTU-sized frames, as a real one does (guest_*=off), and cuts what it sends.
+# gnttab_max_frames and the like are Xen's defaults.
 set -euo pipefail
 
 dir=$1 kind=$2
@@ -27,10 +28,10 @@ for d in root.img lab.tar out.img; do
 		-device "virtio-blk-pci,drive=${d%.*},serial=${d%.*}$virtio")
 done
 exec qemu-system-x86_64 "${machine[@]}" -accel tcg,thread=multi -smp 2 \
-	-m "${LAB_MEMORY:-3072}" -cpu max,-smap,-pku,-la57,-rdtscp,-rdpid,-xsave \
+	-m "${LAB_MEMORY:-4096}" -cpu max,-smap,-pku,-la57,-rdtscp,-rdpid,-xsave \
 	-display none -serial stdio -monitor none -no-reboot -kernel xen \
-	-append "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all dom0_mem=1024M,max:1024M dom0_max_vcpus=1 $xenargs" \
-	-initrd "vmlinuz root=/dev/vda console=hvc0 ${LAB_DOM0_ARGS:-quiet} tsc=reliable clocksource=tsc,dom0.cpio.gz" \
+	-append "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all conring_size=256k dom0_mem=1024M,max:1024M dom0_max_vcpus=1 $xenargs" \
+	-initrd "vmlinuz root=/dev/vda console=hvc0 ${LAB_DOM0_ARGS:-quiet} tsc=reliable clocksource=tsc lab=$LAB_RUN,dom0.cpio.gz" \
 	"${drives[@]}" \
 	-netdev tap,id=n0,ifname=tap0,script=no,downscript=no,vhost=off \
 	-device "virtio-net-pci,netdev=n0,mac=52:54:00:09:00:02$virtio$wire"

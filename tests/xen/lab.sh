@@ -1,77 +1,134 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# lab.sh DIR: builds vtoe for Debian 13, boots Xen 4.20 with a PV dom0 and a PV
-# guest under QEMU's software emulation, runs the cases there, and prints their
-# verdicts. DIR keeps the root file system and the images for the next run, and
-# the logs (console.log, logs/). Needs root.
+# lab.sh [OPTION...] DIR: builds vtoe for a Debian with Xen, boots Xen with a PV
+# dom0 under QEMU's software emulation, runs the cases there, and prints their
+# verdicts. DIR keeps the root file system for the next run, keyed by what it is
+# made of, and the logs (SUITE/console.log, SUITE/logs/). Needs root.
 #
-# The verdicts come out on a disk that dom0 writes an archive to. A kernel
-# warning in dom0 or in the guest fails the run. Exits 0, 1 fail, 77 skip, 99.
+#   --suite trixie|bookworm   Debian 13: Xen 4.20, Linux 6.12 (the default);
+#                             Debian 12: Xen 4.17, Linux 6.1
+#   --guests "pv pvh"         types of guests, one after the other
+#   --cases "NAME ..."        cases/NAME.sh; all if not given
+#   --rounds N                of each fault (default 3)
+#   --bench                   cases of bench/ in place of those of cases/
+#   --shell                   afterwards dom0 is kept, with a shell for
+#                             `nsenter --net=/run/netns/NS socat - TCP:10.9.0.2:7000`
+#   --build DIRECTORY         where vtoe is built for this machine, for the far
+#                             end's programs (default: the current directory)
+#   --seconds N               that the whole boot may take (default 1500)
+#
+# The verdicts come out on a disk that dom0 writes an archive to. A warning of a
+# kernel, of dom0 or of a guest, or an error message of the hypervisor fails the
+# case in which it is seen. Exits 0, 1 fail, 77 skip, 99.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
 top=$(realpath "$here/../..")
 began=$SECONDS
 say() { printf '[%2d:%02d] %s\n' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "$*"; }
+usage() {
+	sed -n '3,27s/^# \{0,1\}//p' "$0"
+	exit "$1"
+}
 
-[ $# = 1 ] || { echo "usage: lab.sh DIR" >&2; exit 99; }
-[ "$(id -u)" = 0 ] || { echo "SKIP: this machine: needs root"; exit 77; }
+suite=trixie guests='pv pvh' cases='' rounds=3 kind=cases shell='' build=$PWD
+limit=1500
+while [ $# -gt 0 ]; do
+	case $1 in
+	--suite) suite=$2; shift ;;
+	--guests) guests=$2; shift ;;
+	--cases) cases=$2; shift ;;
+	--rounds) rounds=$2; shift ;;
+	--build) build=$(realpath "$2"); shift ;;
+	--seconds) limit=$2; shift ;;
+	--bench) kind=bench ;;
+	--shell) shell=1 ;;
+	-h | --help) usage 0 ;;
+	-*) usage 99 >&2 ;;
+	*) break ;;
+	esac
+	shift
+done
+[ $# = 1 ] || usage 99 >&2
+[ "$(id -u)" = 0 ] || { echo "SKIP: needs root"; exit 77; }
 for p in qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap \
-	cpio:cpio modprobe:kmod mke2fs:e2fsprogs iperf3:iperf3 \
-	python3:python3-minimal; do
+	cpio:cpio modprobe:kmod mke2fs:e2fsprogs iperf3:iperf3 xz:xz-utils \
+	python3:python3-minimal curl:curl socat:socat \
+	redis-benchmark:redis-tools nsenter:util-linux; do
 	command -v "${p%%:*}" > /dev/null ||
 		{ echo "SKIP: ${p%%:*} is missing: apt-get install ${p#*:}"; exit 77; }
 done
-mkdir -p "$1"
-dir=$(realpath "$1")
+for c in $cases; do
+	[ -f "$here/$kind/$c.sh" ] ||
+		{ echo "lab.sh: there is no $here/$kind/$c.sh" >&2; exit 99; }
+done
+mkdir -p "$1/$suite"
+dir=$(realpath "$1/$suite")
 root=$dir/root
 
 # -- the root file system, once for each content of mkrootfs.sh ----------------
-key=$(sha256sum < "$here/mkrootfs.sh" | cut -c1-16)
+key=$(echo "$suite" | cat - "$here/mkrootfs.sh" | sha256sum | cut -c1-16)
 if [ "$(cat "$dir/root.key" 2> /dev/null)" != "$key" ]; then
-	say "unpack Debian 13 with Xen (some minutes)"
+	say "unpack Debian's $suite with Xen (about 90 s)"
 	rm -f "$dir/root.key" "$dir/root.img"
-	"$here/mkrootfs.sh" trixie "$root"
+	"$here/mkrootfs.sh" "$suite" "$root" > "$dir/root.log" 2>&1 ||
+		{ echo "ERROR: no root file system: read $dir/root.log"; exit 99; }
+	truncate -s 5G "$dir/root.img"
+	mke2fs -q -t ext4 -O ^has_journal -d "$root" "$dir/root.img"
 	echo "$key" > "$dir/root.key"
 fi
-kver=$(basename "$(echo "$root"/usr/lib/modules/*)")
+kver=$(basename "$(echo "$root"/usr/lib/modules/* "$root"/lib/modules/* | tr ' ' '\n' | grep -v '\*' | sort -V | tail -1)")
 
-say "build vtoe and vtoe.ko for $kver"
-rm -rf "$root/src" "$root/kmod"
+say "build vtoe and vtoe.ko for Linux $kver"
+rm -rf "$root/src" "$root/kmod" "$root/lab" "$root/opt/vtoe"
 mkdir -p "$root/src" "$root/build" "$root/lab"
-(cd "$top" && tar -c --exclude=./build --exclude='./build-[!a]*' \
-	--exclude=./build-asan --exclude=./.git --exclude=./xen-lab .) |
+(cd "$top" && tar -c --exclude=./.git --exclude=./build-aux-none \
+	--exclude='*.o' --exclude='*.trs' --exclude='*.log' --exclude='./xen-lab' \
+	--exclude='*/xen-lab' --exclude='./build-*' --exclude=./build . ) |
 	tar -x -C "$root/src"
+mkdir -p "$root/src/build-aux"
+cp -a "$top"/build-aux/. "$root/src/build-aux/" 2> /dev/null || true
 cp -r "$root/src/frontend" "$root/kmod"
+# Programs that run in dom0 and guests, beside what is installed.
+programs=$(sed -n 's/^xen_lab_programs *= *//p' "$here/module.am")
 chroot "$root" bash -euc '
+	export LC_ALL=C
 	cd /src
 	[ -x configure ] || autoreconf -fi
 	cd /build
 	[ -f Makefile ] || /src/configure -q --prefix=/opt/vtoe --without-bpf
-	make -s -j2 vtoed vtoectl libvtoe.la libvtoe-preload.la vtoe-run
+	make -s -j2 vtoed vtoectl libvtoe.la libvtoe-preload.la vtoe-run '"$programs"'
 	make -s install-exec
+	mkdir -p /opt/vtoe/libexec
+	for p in '"$programs"'; do
+		./libtool --silent --mode=install install "$p" /opt/vtoe/libexec/
+	done
 	make -s -C /usr/src/linux-headers-*-amd64 M=/kmod modules
 	strip -g /kmod/vtoe.ko
 	cp /kmod/vtoe.ko /lab/vtoe.ko' > "$dir/build.log" 2>&1 ||
-	{ echo "ERROR: the build failed: read $dir/build.log"; exit 99; }
+	{ tail -n 5 "$dir/build.log"; echo "ERROR: the build failed: read $dir/build.log"; exit 99; }
 cp "$here/dom0.sh" "$root/lab/dom0"
 cp "$here/guest.sh" "$root/lab/guest"
+cp "$here/lib.sh" "$root/lab/lib.sh"
 cp "$here/labinit" "$root/labinit"
+mkdir "$root/lab/cases"
+cp "$here/$kind"/*.sh "$root/lab/cases/"
+cat > "$root/lab/settings" <<- S
+	TYPES='$guests'
+	CASES='$cases'
+	ROUNDS='$rounds'
+	LAB_SHELL='$shell'
+S
 chmod +x "$root/lab/dom0" "$root/lab/guest" "$root/labinit"
 
 say "make the images"
 gunzip -c "$root"/boot/xen-4.*-amd64.gz > "$dir/xen"
 cp "$root/boot/vmlinuz-$kver" "$dir/vmlinuz"
 "$here/mkinitrd.sh" "$root" "$kver" "$dir/dom0.cpio.gz"
-rm -f "$root/lab/guest.cpio.gz"
 "$here/mkguest.sh" "$root" "$kver" "$dir/guest.cpio.gz" opt/vtoe lab
 cp "$dir/guest.cpio.gz" "$root/lab/"
 tar -cf "$dir/lab.tar" -C "$root" labinit lab opt/vtoe
 truncate -s %512 "$dir/lab.tar"
-if [ ! -f "$dir/root.img" ]; then
-	truncate -s 5G "$dir/root.img"
-	mke2fs -q -t ext4 -O ^has_journal -d "$root" "$dir/root.img"
-fi
 rm -f "$dir/out.img"
 truncate -s 64M "$dir/out.img"
 
@@ -82,31 +139,47 @@ in=(nsenter "--net=/run/netns/$ns")
 pids=()
 cleanup() {
 	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2> /dev/null || true
+	# and what cases left at the far end
+	ip netns pids "$ns" | xargs -r kill -9 2> /dev/null || true
+	wait
 	ip netns del "$ns"
 }
 trap cleanup EXIT
+trap 'exit 130' INT TERM
 "${in[@]}" ip link set lo up
 "${in[@]}" ip tuntap add tap0 mode tap
 "${in[@]}" ip addr add 10.9.0.1/24 dev tap0
+"${in[@]}" ip -6 addr add fd00:9::1/64 dev tap0 nodad
 "${in[@]}" ip link set tap0 up
-mkdir -p "$dir/www"
-[ -f "$dir/www/blob" ] || head -c 50000000 /dev/urandom > "$dir/www/blob"
-sha256sum "$dir/www/blob" | cut -d' ' -f1 > "$dir/www/sum"
-"${in[@]}" python3 -m http.server 8080 --bind 10.9.0.1 -d "$dir/www" \
-	> "$dir/http.log" 2>&1 & pids+=($!)
-"${in[@]}" iperf3 -s -B 10.9.0.1 > "$dir/iperf3.log" 2>&1 & pids+=($!)
+mkdir -p "$dir/peer"
+blob() { # NAME BYTES: a file of the far end, and its sum
+	[ -f "$dir/peer/$1.sum" ] ||
+		{ head -c "$2" /dev/urandom > "$dir/peer/$1"; sha256sum "$dir/peer/$1" | cut -d' ' -f1 > "$dir/peer/$1.sum"; }
+}
+blob 200m 200000000
+blob 50m 50000000
+blob 1m 1000000
+for p in tests/netns/sockapi_peer tests/netns/manyconns tests/netns/echo \
+	tests/bench/vtoe-bench; do
+	rm -f "$dir/peer/${p##*/}"
+	[ ! -x "$build/$p" ] || cp -f "$build/$p" "$dir/peer/"
+done
+"${in[@]}" python3 "$here/peer.py" "$dir/peer" > "$dir/peer.log" 2>&1 & pids+=($!)
+for port in 5201 5202 5203; do
+	"${in[@]}" iperf3 -s -B 10.9.0.1 -p $port > "$dir/iperf3.$port.log" 2>&1 & pids+=($!)
+done
 
 say "boot Xen"
-"${in[@]}" timeout "${LAB_SECONDS:-400}" "$here/boot.sh" "$dir" pv \
+[ -z "$shell" ] || say "the far end's namespace is $ns"
+LAB_RUN=dom0 "${in[@]}" timeout "$limit" "$here/boot.sh" "$dir" pv \
 	> "$dir/console.log" 2>&1 & boot=$!
+pids+=("$boot")
 shown=0
+lines() { tr -d '\r' < "$dir/console.log" | grep -aE '^(CASE |not ok|BENCH )' || true; }
 while kill -0 $boot 2> /dev/null; do
-	sleep 2
-	lines=$(tr -d '\r' < "$dir/console.log" | grep -a '^CASE ' || true)
-	n=$(printf '%s' "$lines" | grep -c . || true)
-	printf '%s\n' "$lines" | tail -n +$((shown + 1)) | grep . |
-		while read -r l; do say "$l"; done || true
-	shown=$n
+	sleep 1
+	lines | tail -n +$((shown + 1)) | while read -r l; do say "${l#CASE }"; done
+	shown=$(lines | wc -l)
 done
 wait $boot || true
 
@@ -115,18 +188,17 @@ rm -rf "$dir/logs"
 mkdir -p "$dir/logs"
 tar -xf "$dir/out.img" -C "$dir/logs" 2> /dev/null || true
 verdicts=$dir/logs/verdicts
-passed=$(grep -c '^PASS' "$verdicts" 2> /dev/null || true)
-failed=$(grep -c '^FAIL' "$verdicts" 2> /dev/null || true)
-bad='BUG:|WARNING:|Oops|Kernel panic|multicall\(s\) failed|soft lockup'
-if grep -aEq "$bad" "$dir/console.log" "$dir"/logs/* 2> /dev/null; then
-	grep -aEh "$bad" "$dir/console.log" "$dir"/logs/* | sort | uniq -c | head -5
-	echo "FAIL: a kernel complained"
-	failed=$((${failed:-0} + 1))
-fi
-if ! grep -q '^END' "$verdicts" 2> /dev/null; then
+[ -f "$verdicts" ] || grep -a '^CASE ' "$dir/console.log" | tr -d '\r' |
+	sed 's/^CASE //' > "$verdicts" || true
+count() { grep -c "^$1 " "$verdicts" || true; }
+passed=$(count PASS) failed=$(count FAIL) skipped=$(count SKIP)
+if ! grep -q '^END' "$verdicts"; then
 	echo "FAIL: the run did not come to its end: read $dir/console.log"
-	failed=$((${failed:-0} + 1))
+	tail -n 15 "$dir/console.log"
+	failed=$((failed + 1))
 fi
-cat "$verdicts" 2> /dev/null || true
-echo "${passed:-0} passed, ${failed:-0} failed, 0 skipped"
-[ "${failed:-0}" = 0 ]
+echo
+grep -v '^END' "$verdicts" || true
+[ "$failed" = 0 ] || echo "logs: $dir/logs (one for each case), $dir/console.log"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

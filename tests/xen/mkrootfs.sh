@@ -23,7 +23,7 @@ packages=(
 	"xen-hypervisor-$xen-amd64" "xen-utils-$xen" xen-utils-common
 	xenstore-utils linux-image-amd64 linux-headers-amd64
 	# the labinit
-	kmod iproute2 bridge-utils procps ethtool busybox-static
+	kmod iproute2 bridge-utils procps ethtool busybox-static util-linux
 	# building vtoe
 	gcc make autoconf automake libtool pkg-config libc6-dev libxen-dev
 	liburing-dev libseccomp-dev libmnl-dev libjson-c-dev libcap-dev

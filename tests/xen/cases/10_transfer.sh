@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# curl and iperf3 in the guest, which has no network of its own: every byte goes
+# through vtoe (G1, M2), over memory granted once, with few notifications.
+# limit: 240
+moved() { echo $(($(counter rx_bytes) + $(counter tx_bytes))); }
+tcp_segments() { # of the guest's own kernel
+	in_guest 10 'grep "^Tcp: 1" /proc/net/snmp | cut -d" " -f11,12'
+}
+bridge_tcp() { # segments that dom0's own TCP has seen
+	awk '/^Tcp: [0-9]/ { print $11 + $12 }' /proc/net/snmp
+}
+expect "the guest has /dev/vtoe0" in_guest 20 'test -c /dev/vtoe0'
+bytes=$(moved)
+notices=$(counter notify)
+bells=$(counter doorbells)
+expect "curl gets 200 MB, SHA-256 equal" guest_fetches 200m 100
+dom0=$(bridge_tcp)
+# steady WAY: what a transfer costs while it runs: registrations and grant
+# operations, of which there must be none
+operations() {
+	echo $(($(counter reg) + $(counter dereg) + $(counter grant_maps) +
+		$(counter grant_unmaps)))
+}
+steady() {
+	local before after start
+	start=$(moved)
+	guest_begin 60 "vtoe-run --require iperf3 -c $PEER -t 6 $1"
+	wait_for 20 eval '[ $(($(moved) - start)) -gt 20000000 ]'
+	before=$(operations)
+	sleep 2
+	after=$(operations)
+	say "registrations and grant operations in 2 s: $((after - before))"
+	guest_end && [ "$before" = "$after" ]
+}
+expect "iperf3 sends, with no registration or grant operation" steady ""
+expect "iperf3 receives, with none" steady -R
+bytes=$(($(moved) - bytes))
+notices=$(($(counter notify) - notices))
+bells=$(($(counter doorbells) - bells))
+say "$bytes bytes: $notices notifications of the guest, $bells of the backend"
+expect "at most one notification for 64 KB" test $((bytes / notices)) -ge 65536
+expect "and one doorbell" test $((bytes / bells)) -ge 65536
+expect "the guest's own TCP saw no segment" eval \
+	'tcp_segments && [ "$OUT" = "0 0" ]'
+expect "dom0's own TCP saw none of them" test $(($(bridge_tcp) - dom0)) -lt 200
