@@ -12,7 +12,6 @@
 #include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <linux/version.h>
 #include <xen/xenbus.h>
 
 #include "vtoe.h"
@@ -193,7 +192,8 @@ static int vtoe_probe(struct xenbus_device *xdev,
 	return xenbus_switch_state(xdev, XenbusStateInitialising);
 }
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+/* Linux 6.3 changed it, and so did stable kernels of before: see Kbuild. */
+#ifndef VTOE_REMOVE_RETURNS_INT
 static void vtoe_remove(struct xenbus_device *xdev)
 {
 	vtoe_device_end(xdev);
