@@ -71,6 +71,12 @@ static int device_map(struct vtoe *ctx)
 	return 0;
 }
 
+/* The shim has its own, which moves it out of the program's way. */
+__attribute__((weak)) int context_own_fd(int fd)
+{
+	return fd;
+}
+
 static int device_vectors(struct vtoe *ctx)
 {
 	uint32_t n = 1 + ctx->device.max_lanes, i;
@@ -85,6 +91,7 @@ static int device_vectors(struct vtoe *ctx)
 		e.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (e.fd < 0)
 			return -errno;
+		e.fd = context_own_fd(e.fd);
 		ctx->vectors[i] = e.fd;
 		ctx->vector_count = i + 1;
 		if (ioctl(ctx->socket, VTOE_IOC_EVENTFD, &e))
@@ -100,10 +107,15 @@ int device_connect(struct vtoe *ctx, const char *path)
 	ctx->socket = open(path, O_RDWR | O_CLOEXEC);
 	if (ctx->socket < 0)
 		return -errno;
+	ctx->socket = context_own_fd(ctx->socket);
 	ctx->memory_fd = fcntl(ctx->socket, F_DUPFD_CLOEXEC, 0);
-	ctx->doorbell = fcntl(ctx->socket, F_DUPFD_CLOEXEC, 0);
-	if (ctx->memory_fd < 0 || ctx->doorbell < 0)
+	if (ctx->memory_fd < 0)
 		return -errno;
+	ctx->memory_fd = context_own_fd(ctx->memory_fd);
+	ctx->doorbell = fcntl(ctx->socket, F_DUPFD_CLOEXEC, 0);
+	if (ctx->doorbell < 0)
+		return -errno;
+	ctx->doorbell = context_own_fd(ctx->doorbell);
 	rc = device_map(ctx);
 	if (!rc)
 		rc = context_read_device(ctx);

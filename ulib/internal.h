@@ -55,6 +55,9 @@ int device_find(char *path, size_t room);
 int device_is(const char *path);
 /* Everything up to HELLO. */
 int device_connect(struct vtoe *ctx, const char *path);
+/* A descriptor that the library keeps, fresh from the kernel -> its number from
+ * now on. */
+int context_own_fd(int fd);
 
 /* -- arena.c ------------------------------------------------------------- */
 

@@ -211,6 +211,7 @@ struct vt_object *vt_table_get(int fd);
 int vt_table_set(int fd, struct vt_object *o);
 struct vt_object *vt_table_take(int fd);
 int vt_table_next(int fd); /* the first of ours >= fd, or -1 */
+int context_own_fd(int fd); /* libvtoe's: internal.h */
 int vt_protect(int fd); /* moves a descriptor of our own high -> new one */
 void vt_unprotect(int fd);
 bool vt_protected(int fd);
