@@ -83,7 +83,9 @@ int uring_poll(struct uring *u);
  * A ring of provided buffers, for receives that pick one (IOSQE_BUFFER_SELECT).
  * Its memory is the kernel's where it can be (Linux 6.4): with memory of ours,
  * Linux 6.10 to 6.12 keep a mapping of it for ever, which leaks, and on a Xen PV
- * dom0 is fatal once such a page becomes a page table. NULL with errno.
+ * dom0 is fatal once such a page becomes a page table. Kernels before 6.4 refuse
+ * (EINVAL) to allocate one, and get memory of ours: they make no mapping of it,
+ * but use that of all memory, and only while they hold the page. NULL with errno.
  */
 struct io_uring_buf_ring *uring_buffers_open(struct uring *u, uint16_t group,
 					     unsigned entries);
