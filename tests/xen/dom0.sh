@@ -6,7 +6,8 @@
 # through vtoe. Then the cases, each in a shell of its own with lib.sh.
 #
 # Lines for lab.sh: "CASE PASS|FAIL|SKIP TYPE/NAME (SECONDS s) [why]", on the
-# console and in /tmp/logs/verdicts; a case's output is in /tmp/logs/TYPE-NAME.log.
+# console and in /tmp/logs/verdicts, "BEGIN TYPE/NAME" on the console alone; a
+# case's output is in /tmp/logs/TYPE-NAME.log.
 # /lab/settings: TYPES, CASES (names, or all), ROUNDS.
 exec 2>&1
 . /lab/settings
@@ -73,11 +74,14 @@ ready() {
 }
 
 run_case() { # FILE
-	local file=$1 name log began=$SECONDS status bad
+	local file=$1 name log began=$SECONDS status bad limit
 	name=$(basename "$file" .sh)
 	log=/tmp/logs/$TYPE-$name.log
+	echo "BEGIN $TYPE/$name"
+	limit=$(head_of "$file" limit | grep . || echo 120)
+	[ "$TYPE" = pv ] || limit=$((limit * 2))
 	if ready > "$log"; then
-		timeout -k 5 "$(($(head_of "$file" limit | grep . || echo 120)))" \
+		timeout -k 5 "$limit" \
 			bash -c '. /lab/lib.sh; . "$1"; case_end' case "$file" \
 			>> "$log" 2>&1 < /dev/null
 		status=$?

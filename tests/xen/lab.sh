@@ -59,6 +59,10 @@ for p in qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap \
 	command -v "${p%%:*}" > /dev/null ||
 		{ echo "SKIP: ${p%%:*} is missing: apt-get install ${p#*:}"; exit 77; }
 done
+[ -c /dev/net/tun ] || { echo "SKIP: machine: no /dev/net/tun"; exit 77; }
+memory=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
+[ "$memory" -ge 4500 ] ||
+	{ echo "SKIP: machine: $memory MiB of memory are free, 4500 are needed"; exit 77; }
 for c in $cases; do
 	[ -f "$here/$kind/$c.sh" ] ||
 		{ echo "lab.sh: there is no $here/$kind/$c.sh" >&2; exit 99; }
@@ -176,13 +180,27 @@ LAB_RUN=dom0 "${in[@]}" timeout "$limit" "$here/boot.sh" "$dir" pv \
 	> "$dir/console.log" 2>&1 & boot=$!
 pids+=("$boot")
 shown=0
-lines() { tr -d '\r' < "$dir/console.log" | grep -aE '^(CASE |not ok|BENCH )' || true; }
+lines() { tr -d '\r' < "$dir/console.log" | grep -aE '^(CASE |BEGIN |not ok|BENCH )' || true; }
+now='Xen and dom0 start' since=$SECONDS told=$SECONDS
 while kill -0 $boot 2> /dev/null; do
 	sleep 1
-	lines | tail -n +$((shown + 1)) | while read -r l; do say "${l#CASE }"; done
-	shown=$(lines | wc -l)
+	mapfile -t new < <(lines | tail -n +$((shown + 1)))
+	for l in "${new[@]}"; do
+		told=$SECONDS
+		case $l in
+		BEGIN*) now=${l#BEGIN } since=$SECONDS ;;
+		*) say "${l#CASE }" ;;
+		esac
+	done
+	shown=$((shown + ${#new[@]}))
+	if [ $((SECONDS - told)) -ge 30 ]; then
+		say "... $now, $((SECONDS - since)) s"
+		told=$SECONDS
+	fi
 done
-wait $boot || true
+status=0
+wait $boot || status=$?
+say "the boot has ended"
 
 # -- the verdict ----------------------------------------------------------------
 rm -rf "$dir/logs"
@@ -194,12 +212,18 @@ verdicts=$dir/logs/verdicts
 count() { grep -c "^$1 " "$verdicts" || true; }
 passed=$(count PASS) failed=$(count FAIL) skipped=$(count SKIP)
 if ! grep -q '^END' "$verdicts"; then
-	echo "FAIL: the run did not come to its end: read $dir/console.log"
+	echo "FAIL: the run did not come to its end ($([ $status != 124 ] ||
+		echo "over $limit s, ")last: $now): read $dir/console.log"
 	tail -n 15 "$dir/console.log"
 	failed=$((failed + 1))
 fi
 echo
 grep -v '^END' "$verdicts" || true
-[ "$failed" = 0 ] || echo "logs: $dir/logs (one for each case), $dir/console.log"
+grep '^FAIL ' "$verdicts" | while read -r _ name _; do
+	log=$dir/logs/${name/\//-}.log
+	[ ! -f "$log" ] || echo "read $log"
+done
+[ "$failed" = 0 ] ||
+	echo "read $dir/console.log, and logs of vtoed, dom0, guests and Xen in $dir/logs"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

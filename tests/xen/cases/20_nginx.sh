@@ -16,11 +16,11 @@ C
 expect "nginx starts" in_guest 30 'vtoe-run --require nginx -c /tmp/ng/conf'
 for host in $GUEST4 '[fd00:9::4]'; do
 	expect "outside fetches from $host" peer 60 \
-		"curl -sS --retry 5 --retry-connrefused --max-time 50 http://$host:8000/data | sha256sum | cut -d' ' -f1 > got &&
+		"curl -sS --retry 5 --retry-connrefused --max-time $((50 * SLOW)) http://$host:8000/data | sha256sum | cut -d' ' -f1 > got &&
 		curl -sS http://$host:8000/sum | cmp - got"
 done
 expect "64 requests at once" peer 60 \
-	"rm -f part*; curl -sS --max-time 50 -Z --parallel-max 64 -H 'Connection: close' -r 0-99999 -o 'part#1' 'http://$GUEST4:8000/data?[1-64]' &&
+	"rm -f part*; curl -sS --max-time $((50 * SLOW)) -Z --parallel-max 64 -H 'Connection: close' -r 0-99999 -o 'part#1' 'http://$GUEST4:8000/data?[1-64]' &&
 	[ \$(sha256sum part* | cut -d' ' -f1 | sort -u | wc -l) = 1 ] && [ \$(ls part* | wc -l) = 64 ]"
 expect "nginx ends when it is told to" in_guest 20 \
 	'kill -QUIT $(cat /tmp/ng/pid); for i in $(seq 50); do [ -e /tmp/ng/pid ] || exit 0; sleep 0.2; done; exit 1'

@@ -5,7 +5,7 @@
 # the guest, and over kernel sockets in the guest's network namespace in dom0,
 # against the same peer. The peer's control socket reaches both by socat. A case
 # that differs once is run twice more.
-# limit: 400
+# limit: 900
 program=/opt/vtoe/libexec/sockapi
 args="/tmp/control 9000 $PEER fd00:9::1 $GUEST4 fd00:9::4"
 # The control socket's bytes go over xenstore's guest shell no more than needed:
@@ -15,7 +15,7 @@ over_kernel() {
 	nsenter --net=/run/netns/vtoe-g "$program" $args "$@"
 }
 over_vtoe() { # its lines go to the peer, which hands them to us
-	in_guest 200 "rm -f /tmp/control; setsid vtoe-run socat UNIX-LISTEN:/tmp/control,fork TCP:$PEER:9001 > /dev/null 2>&1 & bridge=\$!
+	in_guest 400 "rm -f /tmp/control; setsid vtoe-run socat UNIX-LISTEN:/tmp/control,fork TCP:$PEER:9001 > /dev/null 2>&1 & bridge=\$!
 		for i in \$(seq 50); do [ -S /tmp/control ] && break; sleep 0.1; done
 		vtoe-run --require $program $args $* > /tmp/sockapi.out; status=\$?
 		kill \$bridge
@@ -37,7 +37,7 @@ both() {
 	kill $bridge
 	rm -f /tmp/control
 	restart_peer
-	peer 5 "(setsid timeout 300 socat -u TCP-LISTEN:9002,bind=$PEER,reuseaddr CREATE:sockapi.out > /dev/null 2>&1 &)"
+	peer 5 "(setsid timeout 900 socat -u TCP-LISTEN:9002,bind=$PEER,reuseaddr CREATE:sockapi.out > /dev/null 2>&1 &)"
 	over_vtoe "$@" || fail "sockapi over vtoe: $?"
 	sleep 0.5
 	curl -sS "http://$PEER:8080/sockapi.out" > /tmp/vtoe.out
@@ -47,7 +47,7 @@ both() {
 both
 count=$(wc -l < /tmp/vtoe.out)
 expect "150 cases are run ($count)" test "$count" -ge 150
-for again in 1 2; do
+for _ in 1 2; do
 	[ -n "$differ" ] || break
 	say "differ, and run again: $differ"
 	diff /tmp/kernel.out /tmp/vtoe.out
