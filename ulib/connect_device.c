@@ -100,6 +100,7 @@ int device_connect(struct vtoe *ctx, const char *path)
 	ctx->socket = open(path, O_RDWR | O_CLOEXEC);
 	if (ctx->socket < 0)
 		return -errno;
+	ctx->on_device = true;
 	ctx->memory_fd = fcntl(ctx->socket, F_DUPFD_CLOEXEC, 0);
 	ctx->doorbell = fcntl(ctx->socket, F_DUPFD_CLOEXEC, 0);
 	if (ctx->memory_fd < 0 || ctx->doorbell < 0)

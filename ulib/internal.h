@@ -351,6 +351,7 @@ struct vtoe {
 	char *memory;
 	size_t bytes;  /* of the shared memory that the device has */
 	size_t mapped; /* of its descriptor */
+	bool on_device; /* /dev/vtoeN, of a guest */
 	int socket;
 	int memory_fd;
 	uint64_t memory_inode;

@@ -47,7 +47,7 @@ both() {
 both
 count=$(wc -l < /tmp/vtoe.out)
 expect "150 cases are run ($count)" test "$count" -ge 150
-for again in 1 2; do
+for _ in 1 2; do
 	[ -n "$differ" ] || break
 	say "differ, and run again: $differ"
 	diff /tmp/kernel.out /tmp/vtoe.out
