@@ -93,12 +93,11 @@ static int region_tell(struct vtoe_connection *c, struct vtoe_region *r,
 	vtoe_grants_describe(&r->grants, &q);
 	q.u.memory.rights = rights;
 	rc = vtoe_device_call(c->device, &q, &done, VTOE_CALL_TIMEOUT);
-	if (!rc)
-		rc = done.result;
-	if (rc > 0)
-		rc = -EPROTO;
+	r->unsure = vtoe_call_is_unsure(rc);
+	if (rc)
+		return rc;
 	r->key = done.key;
-	return rc;
+	return done.result;
 }
 
 int vtoe_region_add(struct vtoe_connection *c, struct vtoe_ioc_register *q)
@@ -141,11 +140,17 @@ int vtoe_region_add(struct vtoe_connection *c, struct vtoe_ioc_register *q)
 		return rc;
 	}
 	rc = region_tell(c, r, q->rights);
-	if (rc) {
+	if (rc && !r->unsure) {
 		region_free(c, r);
 		return rc;
 	}
 	list_add_tail(&r->node, &c->regions);
+	if (rc) {
+		/* The backend may yet map it: it stays, of no use to anyone,
+		 * until the connection has ended (chardev.c). */
+		c->unsure = true;
+		return rc;
+	}
 	q->key = r->key;
 	q->stale = READ_ONCE(r->stale);
 	return 0;
@@ -170,7 +175,7 @@ int vtoe_region_del(struct vtoe_connection *c, struct vtoe_ioc_register *q)
 	int rc;
 
 	list_for_each_entry(r, &c->regions, node) {
-		if (r->key != q->key)
+		if (r->unsure || r->key != q->key)
 			continue;
 		q->stale = READ_ONCE(r->stale);
 		rc = region_untell(c, r);

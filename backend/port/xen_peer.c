@@ -122,9 +122,10 @@ int xen_device_open(struct xen_device *x, uint32_t domid, uint32_t ring_ref,
 	/* The guest is told when this process ends, however it ends. */
 	x->page = xengnttab_map_grant_ref_notify(
 		x->grants, domid, ring_ref, PROT_READ | PROT_WRITE,
-		(uint32_t)-1, (evtchn_port_t)x->port);
+		VTOE_XEN_ALIVE_OFFSET, (evtchn_port_t)x->port);
 	if (!x->page)
 		goto fail;
+	__atomic_store_n(x->page + VTOE_XEN_ALIVE_OFFSET, 1, __ATOMIC_RELAXED);
 	ring_in_init(&x->requests, x->page + VTOE_XEN_REQUEST_OFFSET,
 		     VTOE_XEN_RING_ENTRIES);
 	ring_out_init(&x->completions, x->page + VTOE_XEN_COMPLETION_OFFSET,
