@@ -140,17 +140,20 @@ static struct vtoe_connection *connection_new(struct vtoe_device *d)
 	if (!c)
 		return NULL;
 	c->end = vtoe_call_new();
-	if (!c->end) {
-		kfree(c);
-		return NULL;
-	}
-	mutex_init(&c->lock);
+	if (!c->end)
+		goto free;
+	if (vtoe_regions_init(c))
+		goto call;
 	spin_lock_init(&c->event_lock);
 	init_waitqueue_head(&c->wait);
-	INIT_LIST_HEAD(&c->regions);
 	c->tick = jiffies;
 	c->device = d;
 	return c;
+call:
+	vtoe_call_put(c->end);
+free:
+	kfree(c);
+	return NULL;
 }
 
 /* The last step: nobody else knows it. */
@@ -159,7 +162,7 @@ static void connection_free(struct vtoe_connection *c)
 	struct vtoe_device *d = c->device;
 	unsigned long flags;
 
-	vtoe_region_free_all(c);
+	vtoe_regions_end(c);
 	vtoe_grants_end(&c->memory);
 	spin_lock_irqsave(&d->lock, flags);
 	__clear_bit(c->number, d->numbers);
@@ -180,11 +183,8 @@ static void connection_end_work(struct work_struct *work)
 
 static void connection_park(struct vtoe_connection *c)
 {
-	struct vtoe_region *r;
-
 	vtoe_grants_park(&c->memory);
-	list_for_each_entry(r, &c->regions, node)
-		vtoe_grants_park(&r->grants);
+	vtoe_regions_park(c);
 }
 
 static void connection_silence(struct vtoe_connection *c)
@@ -264,6 +264,7 @@ static int vtoe_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	rc = connection_number(d, c);
 	if (rc) {
+		vtoe_regions_end(c);
 		vtoe_call_put(c->end);
 		kfree(c);
 		return rc;
@@ -307,6 +308,8 @@ static int vtoe_mmap(struct file *file, struct vm_area_struct *vma)
 	/* vm_map_pages checks offset and length */
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
+	if (vma->vm_pgoff == VTOE_STATE_OFFSET >> PAGE_SHIFT)
+		return vtoe_regions_mmap(c, vma);
 	return vm_map_pages(vma, c->memory.pages, c->memory.count);
 }
 
@@ -358,7 +361,7 @@ static long ioctl_info(struct vtoe_connection *c, void __user *arg)
 		.version = VTOE_IOCTL_VERSION,
 		.connection = c->number,
 		.memory_bytes = (u64)c->memory.count << PAGE_SHIFT,
-		.generation = atomic64_read(&c->generation),
+		.region_bytes = (u64)vtoe_region_most(c) << PAGE_SHIFT,
 	};
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
@@ -372,12 +375,17 @@ static long ioctl_register(struct vtoe_connection *c, unsigned int cmd,
 
 	if (copy_from_user(&q, arg, sizeof(q)))
 		return -EFAULT;
-	mutex_lock(&c->lock);
-	rc = cmd == VTOE_IOC_REGISTER ? vtoe_region_add(c, &q)
-				      : vtoe_region_del(c, &q);
-	mutex_unlock(&c->lock);
-	if (!rc && copy_to_user(arg, &q, sizeof(q)))
-		rc = -EFAULT; /* the region goes with the connection */
+	if (cmd == VTOE_IOC_UNREGISTER) {
+		rc = vtoe_region_del(c, &q);
+		if (!rc && copy_to_user(arg, &q, sizeof(q)))
+			rc = -EFAULT;
+		return rc;
+	}
+	rc = vtoe_region_add(c, &q);
+	if (!rc && copy_to_user(arg, &q, sizeof(q))) {
+		vtoe_region_del(c, &q); /* nobody knows its key */
+		rc = -EFAULT;
+	}
 	return rc;
 }
 

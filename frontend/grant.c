@@ -24,6 +24,7 @@
  * that a backend which never unmaps can take from the guest.
  */
 #include <linux/atomic.h>
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -34,6 +35,9 @@
 /* in version 1 of the table; version 2 has half as many, and then the kernel
  * says when there are no more */
 #define GRANTS_PER_FRAME 512u
+
+/* How long a backend's kernel may need to unmap what its process gave up. */
+#define END_WAIT (HZ / 2)
 
 struct vtoe_rest {
 	struct list_head node;
@@ -182,6 +186,22 @@ void vtoe_grants_end(struct vtoe_grants *g)
 		grants_free(g);
 	}
 	memset(g, 0, sizeof(*g));
+}
+
+bool vtoe_grants_end_wait(struct vtoe_grants *g)
+{
+	unsigned long until = jiffies + END_WAIT;
+	bool all;
+
+	for (;;) {
+		grants_try(g);
+		all = !g->count && !g->list_count;
+		if (all || time_after(jiffies, until))
+			break;
+		usleep_range(500, 2000);
+	}
+	vtoe_grants_end(g);
+	return all;
 }
 
 void vtoe_grants_init(void)
@@ -347,8 +367,8 @@ int vtoe_grants_alloc_page(struct vtoe_grants *g, domid_t domid)
 	return rc;
 }
 
-int vtoe_grants_pin(struct vtoe_grants *g, domid_t domid, unsigned long at,
-		    unsigned int count, bool readonly)
+int vtoe_grants_pin(struct vtoe_grants *g, unsigned long at, unsigned int count,
+		    bool readonly)
 {
 	unsigned int flags = FOLL_LONGTERM | (readonly ? 0 : FOLL_WRITE);
 	unsigned int i;
@@ -364,24 +384,27 @@ int vtoe_grants_pin(struct vtoe_grants *g, domid_t domid, unsigned long at,
 					 count - g->count, flags,
 					 g->pages + g->count);
 		if (rc <= 0) {
-			rc = rc ? rc : -EFAULT;
-			goto fail;
+			vtoe_grants_end(g);
+			return rc ? rc : -EFAULT;
 		}
 		for (i = 0; i < rc; i++)
 			g->refs[g->count + i] = INVALID_GRANT_REF;
 		g->count += rc;
 	}
-	for (i = 0; i < count; i++) {
-		rc = page_grant(g->pages[i], domid, readonly, &g->refs[i]);
+	return 0;
+}
+
+int vtoe_grants_publish(struct vtoe_grants *g, domid_t domid)
+{
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < g->count; i++) {
+		rc = page_grant(g->pages[i], domid, !g->writable, &g->refs[i]);
 		if (rc)
-			goto fail;
+			return rc;
 	}
-	rc = grants_make_list(g, domid);
-	if (!rc)
-		return 0;
-fail:
-	vtoe_grants_end(g);
-	return rc;
+	return grants_make_list(g, domid);
 }
 
 void vtoe_grants_describe(const struct vtoe_grants *g,

@@ -19,8 +19,9 @@
  * of it, or the ring is dead. A page lives until the backend has unmapped it,
  * whoever else has forgotten it (MECHANISMS P1): grant.c keeps it until then.
  *
- * Locks: connection->lock (a mutex) around what changes its regions; the spin
- * locks of ring, device and connection (event_lock) are leaves but for one
+ * Locks: a mutex of the connection's regions around their list, never held while
+ * the backend is waited for; a region's spin lock, a leaf, taken by its notifier
+ * under locks of the memory management; the spin locks of ring, device and connection (event_lock) are leaves but for one
  * order, device before event_lock, and are taken in interrupts. No lock that an
  * unrelated driver needs is held while the backend is waited for, and every
  * such wait ends: by an answer, by the backend's end, by SIGKILL, or by
@@ -90,9 +91,11 @@ struct vtoe_grants {
 int vtoe_grants_alloc(struct vtoe_grants *g, domid_t domid, unsigned int count);
 /* One page, without a list of it: refs[0] says it all. */
 int vtoe_grants_alloc_page(struct vtoe_grants *g, domid_t domid);
-/* Pins and grants an application's pages. */
-int vtoe_grants_pin(struct vtoe_grants *g, domid_t domid, unsigned long at,
-		    unsigned int count, bool readonly);
+/* Pins an application's pages; then grants what was pinned. After a failure of
+ * the second, vtoe_grants_end(). */
+int vtoe_grants_pin(struct vtoe_grants *g, unsigned long at, unsigned int count,
+		    bool readonly);
+int vtoe_grants_publish(struct vtoe_grants *g, domid_t domid);
 void vtoe_grants_describe(const struct vtoe_grants *g,
 			  struct vtoe_xen_request *q);
 /* Nobody of ours uses these any more, but they cannot be ended yet: they count
@@ -100,6 +103,9 @@ void vtoe_grants_describe(const struct vtoe_grants *g,
 void vtoe_grants_park(struct vtoe_grants *g);
 /* Takes the grants back. What the backend still maps goes when it unmaps. */
 void vtoe_grants_end(struct vtoe_grants *g);
+/* The same, but leaves the backend's kernel a moment to unmap. -> false: it has
+ * not unmapped all */
+bool vtoe_grants_end_wait(struct vtoe_grants *g);
 void vtoe_grants_init(void);
 void vtoe_grants_exit(void);
 
@@ -212,30 +218,46 @@ static inline bool vtoe_call_is_unsure(int rc)
 
 struct vtoe_connection;
 
+/* A connection's registrations. */
+struct vtoe_regions {
+	struct mutex lock;	/* list and slots */
+	struct list_head list;
+	struct mm_struct *mm;	/* the opener's: nobody else registers */
+	struct page *page;	/* struct vtoe_state_page */
+	DECLARE_BITMAP(slots, VTOE_STATE_SLOTS);
+};
+
 struct vtoe_region {
 	struct list_head node;
 	struct vtoe_connection *connection;
 	struct mmu_interval_notifier notifier;
-	struct mm_struct *mm;	/* whose pinned_vm counts it */
-	struct vtoe_grants grants;
-	u64 key;
-	bool watched;
+	spinlock_t lock;	/* guards the two below, and the notifier's seq */
+	bool watching;		/* the pages are pinned: changes count */
 	bool stale;
 	bool unsure;		/* the backend has not answered for it */
+	struct vtoe_grants grants;
+	unsigned int pages;	/* charged */
+	unsigned int slot;
+	u64 key;
 };
 
+int vtoe_regions_init(struct vtoe_connection *c);
+/* The end of the connection was confirmed. */
+void vtoe_regions_end(struct vtoe_connection *c);
+/* They cannot be ended yet, and count as quarantined. */
+void vtoe_regions_park(struct vtoe_connection *c);
+int vtoe_regions_mmap(struct vtoe_connection *c, struct vm_area_struct *vma);
 int vtoe_region_add(struct vtoe_connection *c, struct vtoe_ioc_register *q);
 int vtoe_region_del(struct vtoe_connection *c, struct vtoe_ioc_register *q);
-/* After the backend was told of the connection's end. */
-void vtoe_region_free_all(struct vtoe_connection *c);
+/* The most pages of one. */
+unsigned int vtoe_region_most(const struct vtoe_connection *c);
 
 /* -- chardev.c ---------------------------------------------------------------- */
 
 struct vtoe_connection {
 	struct list_head node;	/* of the device */
 	struct vtoe_device *device;
-	struct mutex lock;	/* regions */
-	struct list_head regions;
+	struct vtoe_regions regions;
 	struct vtoe_grants memory;
 	unsigned int number;
 	bool unsure;		/* it may hold what the backend is yet to map */
@@ -248,7 +270,6 @@ struct vtoe_connection {
 	wait_queue_head_t wait;
 	spinlock_t event_lock;	/* guards events */
 	struct eventfd_ctx *events[VTOE_VECTORS_MAX];
-	atomic64_t generation;
 };
 
 int vtoe_chardev_init(void);
