@@ -18,7 +18,8 @@ unsigned int vtoe_max_connections = 64;
 module_param_named(max_connections, vtoe_max_connections, uint, 0644);
 MODULE_PARM_DESC(max_connections, "Connections of one device at once (64)");
 
-unsigned int vtoe_max_registered_pages = 32768;
+/* Half of what a guest may grant by default: others grant too. */
+unsigned int vtoe_max_registered_pages = 16384;
 module_param_named(max_registered_pages, vtoe_max_registered_pages, uint, 0644);
 MODULE_PARM_DESC(max_registered_pages,
 		 "Pages of application memory registered at one device (32768)");

@@ -21,10 +21,11 @@
  *
  * Locks: a mutex of the connection's regions around their list, never held while
  * the backend is waited for; a region's spin lock, a leaf, taken by its notifier
- * under locks of the memory management; the spin locks of ring, device and connection (event_lock) are leaves but for one
- * order, device before event_lock, and are taken in interrupts. No lock that an
- * unrelated driver needs is held while the backend is waited for, and every
- * such wait ends: by an answer, by the backend's end, by SIGKILL, or by
+ * under locks of the memory management; the spin locks of ring, device and
+ * connection (event_lock) are leaves but for one order, device before event_lock,
+ * and are taken in interrupts. No lock that an unrelated driver needs is held
+ * while the backend is waited for, and every such wait ends: by an answer, by
+ * the backend's end, by SIGKILL, or, but for unregistering, by
  * VTOE_CALL_TIMEOUT.
  *
  * The backend is not trusted with more than the data that applications send

@@ -31,7 +31,7 @@
 
 #define MAX_REGISTRATIONS 16384u
 /* pinned memory is none of the arena's: a part of what the driver allows */
-#define CACHE_PINNED (64u << 20)
+#define CACHE_PINNED (32u << 20)
 
 int cache_init(struct vtoe *ctx, uint32_t max_regions, size_t limit)
 {
