@@ -22,7 +22,7 @@ MODULE_PARM_DESC(max_connections, "Connections of one device at once (64)");
 unsigned int vtoe_max_registered_pages = 16384;
 module_param_named(max_registered_pages, vtoe_max_registered_pages, uint, 0644);
 MODULE_PARM_DESC(max_registered_pages,
-		 "Pages of application memory registered at one device (32768)");
+		 "Pages of application memory registered at one device (16384)");
 
 unsigned int vtoe_max_quarantined_pages;
 module_param_named(max_quarantined_pages, vtoe_max_quarantined_pages, uint,

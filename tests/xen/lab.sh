@@ -160,7 +160,7 @@ blob 200m 200000000
 blob 50m 50000000
 blob 1m 1000000
 for p in tests/netns/sockapi_peer tests/netns/manyconns tests/netns/echo \
-	tests/bench/vtoe-bench; do
+	tests/bench/vtoe-bench tests/xen/register_peer; do
 	rm -f "$dir/peer/${p##*/}"
 	[ ! -x "$build/$p" ] || cp -f "$build/$p" "$dir/peer/"
 done
