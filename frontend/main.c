@@ -8,7 +8,7 @@
 
 #include "vtoe.h"
 
-/* Read when a device connects, but for the last two, which are read each time. */
+/* Read when a device connects, but for the last three, which are read each time. */
 unsigned int vtoe_connection_pages = 4096;
 module_param_named(connection_pages, vtoe_connection_pages, uint, 0644);
 MODULE_PARM_DESC(connection_pages,
@@ -29,6 +29,14 @@ module_param_named(max_quarantined_pages, vtoe_max_quarantined_pages, uint,
 		   0644);
 MODULE_PARM_DESC(max_quarantined_pages,
 		 "Pages that a backend may keep before nothing more is granted (0: an eighth of memory)");
+
+/* A backend whose process has ended is noticed at once. This is for one that
+ * lives and does not answer, which an honest one may do, without malice, when
+ * its domain gets no processor. */
+unsigned int vtoe_call_timeout_ms = 5000;
+module_param_named(call_timeout_ms, vtoe_call_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(call_timeout_ms,
+		 "Time without any answer of the backend after which opening and registering fail (5000)");
 
 struct workqueue_struct *vtoe_workqueue;
 

@@ -67,6 +67,7 @@ extern unsigned int vtoe_connection_pages;
 extern unsigned int vtoe_max_connections;
 extern unsigned int vtoe_max_registered_pages;
 extern unsigned int vtoe_max_quarantined_pages;
+extern unsigned int vtoe_call_timeout_ms;
 extern struct workqueue_struct *vtoe_workqueue;
 
 /* -- grant.c --------------------------------------------------------------- */
@@ -173,7 +174,7 @@ int vtoe_channel_open(domid_t domid, irq_handler_t handler, const char *name,
 /* How long the backend may answer nothing at all before a call gives up. Each
  * answer to another call buys as much again, up to VTOE_CALL_LONGEST: mapping
  * for many applications that all start now takes its time. */
-#define VTOE_CALL_TIMEOUT (3 * HZ / 2)
+#define VTOE_CALL_TIMEOUT msecs_to_jiffies(READ_ONCE(vtoe_call_timeout_ms))
 #define VTOE_CALL_LONGEST (10 * HZ)
 /* When the ring is dead its backend is, or is being killed; this long we leave
  * alone what it was asked to map but never answered for. */

@@ -18,6 +18,7 @@ dir=$(realpath "$1")
 shift
 suites=("$@")
 [ $# -gt 0 ] || suites=(bookworm trixie)
+export INITRD=No
 mirror=$({ cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list \
 	2>/dev/null || true; } |
 	sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' |
@@ -25,27 +26,30 @@ mirror=$({ cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list \
 key=$(sha256sum < "$0" | cut -c1-16)
 failed=0
 
+# In the root, while apt still has its lists. Newer packages of headers come with
+# the kernel; nobody boots it.
+more='
+export INITRD=No LC_ALL=C
+apt-get install -qy --no-install-recommends -t "$0-backports" linux-headers-amd64
+cd /tmp
+package=$(apt-cache depends linux-source | sed -n "s/.*Depends: //p" | head -n 1)
+apt-get -q download "$package"
+dpkg-deb --fsys-tarfile "$package"_*.deb |
+	tar -xO --wildcards "./usr/src/linux-source-*.tar.xz" |
+	tar -xJ -C /usr/src --wildcards "*/scripts/checkpatch.pl" \
+		"*/scripts/spelling.txt" "*/scripts/const_structs.checkpatch"
+rm "$package"_*.deb'
+
 make_root() # SUITE ROOT
 {
 	rm -rf "$2"
 	mkdir -p "$2"
-	mmdebstrap --quiet --variant=minbase --mode=root \
+	suite=$1 more=$more mmdebstrap --quiet --variant=minbase --mode=root \
 		--aptopt='APT::Install-Recommends "false"' \
 		--include=make,gcc,perl,kmod,sparse,dkms,linux-headers-amd64 \
-		--customize-hook='chroot "$1" apt-get install -qy --no-install-recommends -t '"$1"'-backports linux-headers-amd64' \
+		--customize-hook='chroot "$1" bash -euc "$more" "$suite"' \
 		"$1" - "deb $mirror $1 main" \
 		"deb $mirror $1-backports main" | tar -x -C "$2"
-	chroot "$2" bash -euc '
-		cd /tmp
-		package=$(apt-cache depends linux-source |
-			sed -n "s/.*Depends: //p" | head -n 1)
-		apt-get -q download "$package"
-		dpkg-deb --fsys-tarfile "$package"_*.deb |
-			tar -xO --wildcards "./usr/src/linux-source-*.tar.xz" |
-			tar -xJ -C /usr/src --wildcards \
-				"*/scripts/checkpatch.pl" "*/scripts/spelling.txt" \
-				"*/scripts/const_structs.checkpatch"
-		rm -f "$package"_*.deb'
 }
 
 # In the root, as its own user space: the lint test, then DKMS for each kernel.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 # A backend that misbehaves in each way that we can think of, in place of vtoed:
-# the guest's kernel says nothing bad, applications get errors within 2 s, pages
-# are never used before the backend has unmapped them, what it keeps is counted
+# the guest's kernel says nothing bad, applications get errors within 2 s (with
+# call_timeout_ms=1500, for those that do not answer), pages are never used before the backend has unmapped them, what it keeps is counted
 # and bounded, and vtoed serves the same guest afterwards (P1, P2, I7).
 # limit: 600
 hostile=/opt/vtoe/libexec/hostile_backend
@@ -69,6 +69,7 @@ ring() {
 	afterwards "$1"
 }
 
+in_guest 5 'echo 1500 > /sys/module/vtoe/parameters/call_timeout_ms'
 vtoed_stop
 expect "an honest one of ours connects" hostile_start honest
 try -n 3
@@ -200,6 +201,7 @@ expect "gone: no device without a backend's directory" says open \
 	'ENODEV|ENOTCONN|no device'
 afterwards gone
 
+in_guest 5 'echo 5000 > /sys/module/vtoe/parameters/call_timeout_ms'
 # what vtoed's end left is for the next case to find
 vtoed_start
 connected
