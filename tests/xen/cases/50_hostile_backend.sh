@@ -2,8 +2,9 @@
 # shellcheck shell=bash
 # A backend that misbehaves in each way that we can think of, in place of vtoed:
 # the guest's kernel says nothing bad, applications get errors within 2 s (with
-# call_timeout_ms=1500, for those that do not answer), pages are never used before the backend has unmapped them, what it keeps is counted
-# and bounded, and vtoed serves the same guest afterwards (P1, P2, I7).
+# call_timeout_ms=1500, for those that do not answer), pages are never used
+# before the backend has unmapped them, what it keeps is counted and bounded,
+# and vtoed serves the same guest afterwards (P1, P2, I7).
 # limit: 600
 hostile=/opt/vtoe/libexec/hostile_backend
 user=/opt/vtoe/libexec/device_user
