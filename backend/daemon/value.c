@@ -177,7 +177,7 @@ static int value_parse_pair(const char *text, bool with_length,
 {
 	struct value_prefix found4 = { 0 }, found6 = { 0 };
 	char copy[128];
-	char *item, *next;
+	char *item, *next, *end;
 
 	if (strlen(text) >= sizeof(copy))
 		return -1;
@@ -188,7 +188,10 @@ static int value_parse_pair(const char *text, bool with_length,
 			*next++ = '\0';
 			next += strspn(next, " \t");
 		}
-		item[strcspn(item, " \t")] = '\0';
+		end = item + strcspn(item, " \t");
+		if (end[strspn(end, " \t")])
+			return -1; /* two without a comma */
+		*end = '\0';
 		if (value_parse_one(item, with_length, &found4, &found6))
 			return -1;
 	}

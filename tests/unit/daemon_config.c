@@ -196,6 +196,7 @@ static void test_bad_values(void **state)
 		{ "address", "192.0.2.256/24" },
 		{ "address", "192.0.2.7/24,192.0.2.8/24" },
 		{ "address", "192.0.2.7/24," },
+		{ "address", "192.0.2.7/24 2001:db8::7/64" },
 		{ "address", "127.0.0.1/8" },
 		{ "address", "224.0.0.1/24" },
 		{ "address", "::1/128" },

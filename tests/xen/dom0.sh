@@ -30,7 +30,7 @@ port = xen
 domain = g
 persist = yes
 uplink = bridge:br0
-address = 10.9.0.4/24 fd00:9::4/64
+address = 10.9.0.4/24, fd00:9::4/64
 C
 
 head_of() { sed -n "s/^# $2: *//p" "$1" | head -n 1; }
@@ -121,20 +121,22 @@ for TYPE in $TYPES; do
 	for file in /lab/cases/*.sh; do
 		name=$(basename "$file" .sh)
 		case " $CASES " in
-		"  " | *" $name "*) ;;
+		"  ") [ -z "$LAB_SHELL" ] || continue ;;
+		*" $name "*) ;;
 		*) continue ;;
 		esac
 		case " $(head_of "$file" guests | grep . || echo pv pvh) " in
 		*" $TYPE "*) run_case "$file" ;;
 		esac
 	done
+	[ -z "$LAB_SHELL" ] || break
 	xl destroy g > /dev/null 2>&1
-	[ -z "${LAB_SHELL:-}" ] || break
 done
-if [ -n "${LAB_SHELL:-}" ]; then
+if [ -n "$LAB_SHELL" ]; then
 	echo "CASE SHELL dom0 answers at 10.9.0.2:7000"
-	ready
-	socat TCP-LISTEN:7000,fork,reuseaddr EXEC:'bash -i',pty,stderr,setsid,ctty,echo=0
+	TYPE=${TYPES%% *} ready
+	# scripts on its standard input are run to their end
+	socat -t 600 TCP-LISTEN:7000,fork,reuseaddr EXEC:bash,stderr
 fi
 kill "$(vtoed_pid)"
 if wait_for 20 eval '! vtoed_runs'; then

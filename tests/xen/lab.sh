@@ -11,7 +11,8 @@
 #   --cases "NAME ..."        cases/NAME.sh; all if not given
 #   --rounds N                of each fault (default 3)
 #   --bench                   cases of bench/ in place of those of cases/
-#   --shell                   afterwards dom0 is kept, with a shell for
+#   --shell                   afterwards (or at once, without --cases) dom0 is
+#                             kept, and runs scripts that come by
 #                             `nsenter --net=/run/netns/NS socat - TCP:10.9.0.2:7000`
 #   --build DIRECTORY         where vtoe is built for this machine, for the far
 #                             end's programs (default: the current directory)
@@ -27,7 +28,7 @@ top=$(realpath "$here/../..")
 began=$SECONDS
 say() { printf '[%2d:%02d] %s\n' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "$*"; }
 usage() {
-	sed -n '3,27s/^# \{0,1\}//p' "$0"
+	sed -n '3,28s/^# \{0,1\}//p' "$0"
 	exit "$1"
 }
 
