@@ -165,7 +165,8 @@ blob() { # NAME BYTES: a file of the far end, and its sum
 blob 200m 200000000
 blob 50m 50000000
 blob 1m 1000000
-for p in tests/netns/sockapi_peer tests/netns/manyconns tests/netns/echo; do
+for p in tests/netns/sockapi_peer tests/netns/manyconns tests/netns/echo \
+	tests/xen/register_peer; do
 	rm -f "$dir/peer/${p##*/}"
 	[ ! -x "$build/$p" ] || cp -f "$build/$p" "$dir/peer/"
 done
