@@ -5,16 +5,36 @@
  * open: pages are allocated and granted, an event channel is made, and the
  * backend is told (CONNECT). mmap gives the pages to the application, which
  * then speaks with the backend through them. The event channel's interrupt
- * signals the eventfds that the application has named, and the doorbell ioctl
- * is the other direction.
+ * signals the eventfds that the application has named, and write() is the other
+ * direction.
  *
- * release, in two phases: first nobody can use the connection any more (the
- * backend is told, and answers when it has unmapped; the channel is unbound, so
- * no interrupt comes), then memory is taken back. A backend that is dead or
- * does not answer changes nothing of that: its mappings end when it does, and
- * until then the pages are quarantined (grant.c).
+ * The end of a connection, and why it is safe. It ends when its file is closed,
+ * or when opening gave up after CONNECT was sent. Then no system call is in
+ * here with it and none will come, and no mapping of its memory is left, for a
+ * mapping holds the file.
+ *
+ *  1. The interrupt is freed: when that returns it runs nowhere and will not.
+ *  2. DISCONNECT is sent. Requests are carried out in order, so when it is
+ *     answered the backend has carried out CONNECT and each REGION_ADD too, and
+ *     reads their lists no more. Only the answer, or the end of the ring, leads
+ *     to step 3; close() waits a moment for it, and leaves the rest to a work
+ *     item. Until then the pages count as quarantined, and the number stays
+ *     taken, so that no two connections ever have one.
+ *  3. Nothing refers to the connection but us. Its grants are ended; what the
+ *     backend has mapped in spite of its answer goes to the quarantine.
+ *
+ * If the ring has ended, then the backend's process has, or is being killed.
+ * When it was yet to answer for memory, it may map that with its last breath,
+ * so step 3 waits for VTOE_LAST_BREATH: before, the grant references must not
+ * become those of another device's pages.
+ *
+ * While the backend is waited for, opening holds nothing but references to the
+ * device and to this module. (It was a misc device once: misc_open() holds a
+ * lock of all such devices.) When the device ends meanwhile, its ring refuses
+ * every call.
  */
 #include <linux/fs.h>
+#include <linux/idr.h>
 #include <linux/interrupt.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -22,9 +42,32 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/version.h>
+#include <linux/wait_bit.h>
 #include <xen/events.h>
 
 #include "vtoe.h"
+
+/* One connection's events in a jiffy. An honest backend sends none before the
+ * last one was seen, and stays far below; one that exceeds it is slowed down by
+ * the kernel's handling of spurious events. */
+#define EVENTS_PER_TICK DIV_ROUND_UP(100000, HZ)
+/* How long close() waits for the backend. */
+#define CLOSE_TIMEOUT HZ
+
+static dev_t chardev_base;
+static DEFINE_IDA(chardev_minors);
+static atomic_t connections;
+
+static struct class chardev_class = {
+	.name = "vtoe",
+};
+
+unsigned int vtoe_connections_count(void)
+{
+	return atomic_read(&connections);
+}
+
+/* -- events --------------------------------------------------------------- */
 
 static void connection_signal(struct vtoe_connection *c)
 {
@@ -46,7 +89,16 @@ static void connection_signal(struct vtoe_connection *c)
 
 static irqreturn_t connection_interrupt(int irq, void *data)
 {
-	connection_signal(data);
+	struct vtoe_connection *c = data;
+
+	if (time_after(jiffies, c->tick)) {
+		c->tick = jiffies;
+		c->tick_events = 0;
+	}
+	c->tick_events++;
+	connection_signal(c);
+	xen_irq_lateeoi(irq, c->tick_events > EVENTS_PER_TICK ?
+			     XEN_EOI_FLAG_SPURIOUS : 0);
 	return IRQ_HANDLED;
 }
 
@@ -63,6 +115,8 @@ void vtoe_connections_dead(struct vtoe_device *d)
 	spin_unlock_irqrestore(&d->lock, flags);
 }
 
+/* -- a connection's life --------------------------------------------------- */
+
 static int connection_number(struct vtoe_device *d, struct vtoe_connection *c)
 {
 	unsigned long flags;
@@ -71,7 +125,7 @@ static int connection_number(struct vtoe_device *d, struct vtoe_connection *c)
 	spin_lock_irqsave(&d->lock, flags);
 	n = find_first_zero_bit(d->numbers, d->max_connections);
 	if (n < d->max_connections) {
-		set_bit(n, d->numbers);
+		__set_bit(n, d->numbers);
 		c->number = n;
 		list_add_tail(&c->node, &d->connections);
 	}
@@ -79,113 +133,171 @@ static int connection_number(struct vtoe_device *d, struct vtoe_connection *c)
 	return n < d->max_connections ? 0 : -EUSERS;
 }
 
-static void connection_forget(struct vtoe_connection *c)
+static struct vtoe_connection *connection_new(struct vtoe_device *d)
+{
+	struct vtoe_connection *c = kzalloc(sizeof(*c), GFP_KERNEL_ACCOUNT);
+
+	if (!c)
+		return NULL;
+	c->end = vtoe_call_new();
+	if (!c->end)
+		goto free;
+	if (vtoe_regions_init(c))
+		goto call;
+	spin_lock_init(&c->event_lock);
+	init_waitqueue_head(&c->wait);
+	c->tick = jiffies;
+	c->device = d;
+	return c;
+call:
+	vtoe_call_put(c->end);
+free:
+	kfree(c);
+	return NULL;
+}
+
+/* The last step: nobody else knows it. */
+static void connection_free(struct vtoe_connection *c)
 {
 	struct vtoe_device *d = c->device;
 	unsigned long flags;
 
+	vtoe_regions_end(c);
+	vtoe_grants_end(&c->memory);
 	spin_lock_irqsave(&d->lock, flags);
-	clear_bit(c->number, d->numbers);
+	__clear_bit(c->number, d->numbers);
 	list_del(&c->node);
 	spin_unlock_irqrestore(&d->lock, flags);
+	vtoe_call_put(c->end);
+	kfree(c);
+	put_device(&d->dev);
+	if (atomic_dec_and_test(&connections))
+		wake_up_var(&connections);
 }
 
-static int connection_channel(struct vtoe_connection *c)
+static void connection_end_work(struct work_struct *work)
 {
-	int rc;
+	connection_free(container_of(to_delayed_work(work),
+				     struct vtoe_connection, end_work));
+}
 
-	rc = xenbus_alloc_evtchn(c->device->xdev, &c->evtchn);
-	if (rc)
-		return rc;
-	rc = bind_evtchn_to_irqhandler(c->evtchn, connection_interrupt, 0,
-				       "vtoe-connection", c);
-	if (rc < 0) {
-		xenbus_free_evtchn(c->device->xdev, c->evtchn);
-		return rc;
+static void connection_park(struct vtoe_connection *c)
+{
+	vtoe_grants_park(&c->memory);
+	vtoe_regions_park(c);
+}
+
+static void connection_silence(struct vtoe_connection *c)
+{
+	struct eventfd_ctx *event;
+	unsigned int i;
+
+	unbind_from_irqhandler(c->irq, c); /* closes the channel */
+	for (i = 0; i < VTOE_VECTORS_MAX; i++) {
+		/* vtoe_connections_dead() may be signalling */
+		spin_lock_irq(&c->event_lock);
+		event = c->events[i];
+		c->events[i] = NULL;
+		spin_unlock_irq(&c->event_lock);
+		if (event)
+			eventfd_ctx_put(event);
 	}
-	c->irq = rc;
-	return 0;
 }
 
-static int connection_tell(struct vtoe_connection *c, u8 op)
+/* See above. The connection is no more, or the work item's. */
+static void connection_end(struct vtoe_connection *c, bool wait)
 {
-	struct vtoe_xen_request q = { .op = op, .connection = c->number };
+	struct vtoe_xenring *ring = &c->device->ring;
+
+	connection_silence(c);
+	INIT_DELAYED_WORK(&c->end_work, connection_end_work);
+	c->end->request.op = VTOE_XEN_DISCONNECT;
+	c->end->request.connection = c->number;
+	vtoe_call_start(ring, c->end);
+	if (!wait || vtoe_call_wait(ring, c->end, CLOSE_TIMEOUT)) {
+		connection_park(c);
+		if (vtoe_call_leave(ring, c->end, &c->end_work))
+			return;
+	}
+	if (c->end->error && c->unsure) {
+		connection_park(c);
+		queue_delayed_work(vtoe_workqueue, &c->end_work,
+				   VTOE_LAST_BREATH);
+		return;
+	}
+	connection_free(c);
+}
+
+/* Tells the backend of it; c->unsure if that failed and it may have heard. */
+static int connection_announce(struct vtoe_connection *c)
+{
+	struct vtoe_xen_request q = {
+		.op = VTOE_XEN_CONNECT,
+		.connection = c->number,
+	};
 	struct vtoe_xen_completion done;
 	int rc;
 
-	if (op == VTOE_XEN_CONNECT) {
-		vtoe_grants_describe(&c->memory, &q);
-		q.u.memory.event_channel = c->evtchn;
-	}
+	vtoe_grants_describe(&c->memory, &q);
+	q.u.memory.event_channel = c->evtchn;
 	rc = vtoe_device_call(c->device, &q, &done, VTOE_CALL_TIMEOUT);
 	if (!rc)
-		rc = done.result;
-	return rc > 0 ? -EPROTO : rc;
+		return done.result;
+	c->unsure = vtoe_call_is_unsure(rc);
+	return rc;
 }
+
+/* -- system calls ----------------------------------------------------------- */
 
 static int vtoe_open(struct inode *inode, struct file *file)
 {
-	struct vtoe_device *d = container_of(file->private_data,
-					     struct vtoe_device, misc);
+	struct vtoe_device *d = container_of(inode->i_cdev, struct vtoe_device,
+					     cdev);
 	struct vtoe_connection *c;
 	int rc;
 
-	c = kzalloc(sizeof(*c), GFP_KERNEL_ACCOUNT);
+	/* our caller holds the cdev, and that holds the device */
+	if (READ_ONCE(d->dead))
+		return -ENODEV;
+	c = connection_new(d);
 	if (!c)
 		return -ENOMEM;
-	mutex_init(&c->lock);
-	spin_lock_init(&c->event_lock);
-	init_waitqueue_head(&c->wait);
-	INIT_LIST_HEAD(&c->regions);
-	c->device = d;
-	/* misc_open holds the lock that misc_deregister needs, and xenbus holds
-	 * its reference until after that: the device is there. */
-	kref_get(&d->ref);
-	rc = READ_ONCE(d->dead) ? -ENODEV : connection_number(d, c);
-	if (rc)
-		goto device;
+	rc = connection_number(d, c);
+	if (rc) {
+		vtoe_regions_end(c);
+		vtoe_call_put(c->end);
+		kfree(c);
+		return rc;
+	}
+	get_device(&d->dev);
+	atomic_inc(&connections);
 	rc = vtoe_grants_alloc(&c->memory, d->domid, d->connection_pages);
 	if (rc)
-		goto number;
-	rc = connection_channel(c);
-	if (rc)
-		goto memory;
-	rc = connection_tell(c, VTOE_XEN_CONNECT);
+		goto free;
+	rc = vtoe_channel_open(d->domid, connection_interrupt,
+			       "vtoe-connection", c, &c->evtchn);
+	if (rc < 0)
+		goto free;
+	c->irq = rc;
+	rc = connection_announce(c);
+	if (c->unsure) {
+		connection_end(c, false);
+		return rc;
+	}
 	if (rc)
 		goto channel;
-	c->connected = true;
 	file->private_data = c;
 	return 0;
 channel:
-	unbind_from_irqhandler(c->irq, c);
-memory:
-	vtoe_grants_end(&c->memory);
-number:
-	connection_forget(c);
-device:
-	vtoe_device_put(d);
-	kfree(c);
+	connection_silence(c);
+free:
+	connection_free(c);
 	return rc;
 }
 
 static int vtoe_release(struct inode *inode, struct file *file)
 {
-	struct vtoe_connection *c = file->private_data;
-	struct vtoe_device *d = c->device;
-	unsigned int i;
-
-	/* Phase 1: told, and unmapped by the backend if it lives. */
-	connection_tell(c, VTOE_XEN_DISCONNECT);
-	unbind_from_irqhandler(c->irq, c);
-	connection_forget(c);
-	/* Phase 2: no interrupt, no caller: only we see it now. */
-	for (i = 0; i < VTOE_VECTORS_MAX; i++)
-		if (c->events[i])
-			eventfd_ctx_put(c->events[i]);
-	vtoe_region_free_all(c);
-	vtoe_grants_end(&c->memory);
-	kfree(c);
-	vtoe_device_put(d);
+	connection_end(file->private_data, true);
 	return 0;
 }
 
@@ -196,6 +308,8 @@ static int vtoe_mmap(struct file *file, struct vm_area_struct *vma)
 	/* vm_map_pages checks offset and length */
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
+	if (vma->vm_pgoff == VTOE_STATE_OFFSET >> PAGE_SHIFT)
+		return vtoe_regions_mmap(c, vma);
 	return vm_map_pages(vma, c->memory.pages, c->memory.count);
 }
 
@@ -247,7 +361,7 @@ static long ioctl_info(struct vtoe_connection *c, void __user *arg)
 		.version = VTOE_IOCTL_VERSION,
 		.connection = c->number,
 		.memory_bytes = (u64)c->memory.count << PAGE_SHIFT,
-		.generation = atomic64_read(&c->generation),
+		.region_bytes = (u64)vtoe_region_most(c) << PAGE_SHIFT,
 	};
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
@@ -261,12 +375,17 @@ static long ioctl_register(struct vtoe_connection *c, unsigned int cmd,
 
 	if (copy_from_user(&q, arg, sizeof(q)))
 		return -EFAULT;
-	mutex_lock(&c->lock);
-	rc = cmd == VTOE_IOC_REGISTER ? vtoe_region_add(c, &q)
-				      : vtoe_region_del(c, &q);
-	mutex_unlock(&c->lock);
-	if (!rc && copy_to_user(arg, &q, sizeof(q)))
-		rc = -EFAULT; /* the region goes with the connection */
+	if (cmd == VTOE_IOC_UNREGISTER) {
+		rc = vtoe_region_del(c, &q);
+		if (!rc && copy_to_user(arg, &q, sizeof(q)))
+			rc = -EFAULT;
+		return rc;
+	}
+	rc = vtoe_region_add(c, &q);
+	if (!rc && copy_to_user(arg, &q, sizeof(q))) {
+		vtoe_region_del(c, &q); /* nobody knows its key */
+		rc = -EFAULT;
+	}
 	return rc;
 }
 
@@ -301,24 +420,76 @@ static const struct file_operations vtoe_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
+/* -- devices ------------------------------------------------------------------ */
+
+static void chardev_release(struct device *dev)
+{
+	struct vtoe_device *d = container_of(dev, struct vtoe_device, dev);
+
+	ida_free(&chardev_minors, MINOR(dev->devt));
+	kfree(d);
+}
+
+int vtoe_chardev_prepare(struct vtoe_device *d, struct device *parent)
+{
+	int minor = ida_alloc_max(&chardev_minors, VTOE_DEVICES_MAX - 1,
+				  GFP_KERNEL);
+
+	if (minor < 0) {
+		kfree(d);
+		return minor;
+	}
+	device_initialize(&d->dev);
+	d->dev.class = &chardev_class;
+	d->dev.parent = parent;
+	d->dev.release = chardev_release;
+	d->dev.devt = MKDEV(MAJOR(chardev_base), minor);
+	cdev_init(&d->cdev, &vtoe_fops);
+	d->cdev.owner = THIS_MODULE;
+	if (!dev_set_name(&d->dev, "vtoe%d", minor))
+		return 0;
+	put_device(&d->dev);
+	return -ENOMEM;
+}
+
 int vtoe_chardev_add(struct vtoe_device *d)
 {
-	int rc;
+	int rc = cdev_device_add(&d->cdev, &d->dev);
 
-	snprintf(d->name, sizeof(d->name), "vtoe%d", d->index);
-	d->misc.minor = MISC_DYNAMIC_MINOR;
-	d->misc.name = d->name;
-	d->misc.fops = &vtoe_fops;
-	d->misc.mode = 0660;
-	d->misc.parent = &d->xdev->dev;
-	rc = misc_register(&d->misc);
 	d->registered = !rc;
 	return rc;
 }
 
+/* A file that is being opened at this moment may still come in: it finds the
+ * device dead, or its ring. */
 void vtoe_chardev_remove(struct vtoe_device *d)
 {
 	if (d->registered)
-		misc_deregister(&d->misc);
+		cdev_device_del(&d->cdev, &d->dev);
 	d->registered = false;
+}
+
+int vtoe_chardev_init(void)
+{
+	int rc = alloc_chrdev_region(&chardev_base, 0, VTOE_DEVICES_MAX,
+				     "vtoe");
+
+	if (rc)
+		return rc;
+	rc = class_register(&chardev_class);
+	if (rc)
+		unregister_chrdev_region(chardev_base, VTOE_DEVICES_MAX);
+	return rc;
+}
+
+/* No file is open and no device is left. Connections may be, whose end a
+ * backend did not confirm; the end of their ring has set them free, and this
+ * waits for that: not longer than VTOE_LAST_BREATH. */
+void vtoe_chardev_exit(void)
+{
+	wait_var_event(&connections, !atomic_read(&connections));
+	flush_workqueue(vtoe_workqueue);
+	class_unregister(&chardev_class);
+	unregister_chrdev_region(chardev_base, VTOE_DEVICES_MAX);
+	ida_destroy(&chardev_minors);
 }

@@ -7,19 +7,53 @@
  * from, O8), and lets the backend make a region of them. From then on no call
  * of the kernel is needed to use it.
  *
- * An mmu interval notifier watches the addresses. When they are unmapped or
- * remapped, the region is marked stale and the connection's generation goes
- * up: libvtoe sees that its cache no longer tells the truth. The pages
- * themselves stay pinned and granted: what is under way writes the old pages,
- * never whatever is mapped at the address now.
+ * An mmu interval notifier watches the addresses. When other pages come there,
+ * or none, the registration's byte in the state page (vtoe_ioctl.h) says so
+ * before the call that did it returns: libvtoe does not use its key again. The
+ * pages themselves stay pinned and granted: what is under way writes the old
+ * pages, never whatever is mapped at the address now.
+ *
+ * Pinning may itself change the pages: it breaks copy-on-write, moves pages out
+ * of movable zones. So the pages are pinned between mmu_interval_read_begin()
+ * and _retry(), again until nothing changed meanwhile; from the check on, which
+ * is under the lock that the notifier takes, every change counts (`watching`).
+ *
+ * fork leaves the pages with the parent, as they are pinned, and the notifier
+ * too, as it is of the parent's mm. Registering for another process's addresses
+ * is refused (O2): pages and notifier would be of different processes.
+ *
+ * A REGION_ADD that was not answered in time may yet be carried out: the region
+ * stays then, `unsure`, of no use to anyone, until the connection has ended
+ * (chardev.c). If its grants were ended now, the references in its list might
+ * be those of other pages by the time that the backend reads it.
  */
 #include <linux/capability.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/version.h>
 
 #include "vtoe.h"
+
+/* Pages that change each time while they are pinned are in busy use. */
+#define PIN_TRIES 8
+
+static struct vtoe_state_page *region_state(const struct vtoe_connection *c)
+{
+	return page_address(c->regions.page);
+}
+
+static void region_mark_stale(struct vtoe_region *r)
+{
+	struct vtoe_state_page *state = region_state(r->connection);
+
+	r->stale = true;
+	WRITE_ONCE(state->stale[r->slot], 1);
+	/* who sees the count sees the mark */
+	smp_wmb();
+	atomic64_inc((atomic64_t *)&state->generation);
+}
 
 static bool vtoe_region_invalidate(struct mmu_interval_notifier *n,
 				   const struct mmu_notifier_range *range,
@@ -27,13 +61,20 @@ static bool vtoe_region_invalidate(struct mmu_interval_notifier *n,
 {
 	struct vtoe_region *r = container_of(n, struct vtoe_region, notifier);
 
-	/* Protection changes, aging and the like leave the pages in place. */
-	if (range->event != MMU_NOTIFY_UNMAP &&
-	    range->event != MMU_NOTIFY_CLEAR)
+	/* What leaves the pages in place: mprotect, fork, dirty tracking. */
+	switch (range->event) {
+	case MMU_NOTIFY_PROTECTION_VMA:
+	case MMU_NOTIFY_PROTECTION_PAGE:
+	case MMU_NOTIFY_SOFT_DIRTY:
 		return true;
+	default:
+		break;
+	}
+	spin_lock(&r->lock);
 	mmu_interval_set_seq(n, seq);
-	WRITE_ONCE(r->stale, true);
-	atomic64_inc(&r->connection->generation);
+	if (r->watching && !r->stale)
+		region_mark_stale(r);
+	spin_unlock(&r->lock);
 	return true;
 }
 
@@ -41,43 +82,85 @@ static const struct mmu_interval_notifier_ops region_notifier = {
 	.invalidate = vtoe_region_invalidate,
 };
 
+unsigned int vtoe_region_most(const struct vtoe_connection *c)
+{
+	/* what the backend said that it maps at once */
+	return c->device->connection_pages;
+}
+
 /* Takes the quota of RLIMIT_MEMLOCK and of the device. */
 static int region_charge(struct vtoe_connection *c, unsigned int pages)
 {
 	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	struct mm_struct *mm = c->regions.mm;
 	struct vtoe_device *d = c->device;
 
 	if (atomic_add_return(pages, &d->registered_pages) >
-	    READ_ONCE(vtoe_max_registered_pages)) {
-		atomic_sub(pages, &d->registered_pages);
-		return -ENOMEM;
-	}
-	if (atomic64_add_return(pages, &current->mm->pinned_vm) > limit &&
-	    !capable(CAP_IPC_LOCK)) {
-		atomic64_sub(pages, &current->mm->pinned_vm);
-		atomic_sub(pages, &d->registered_pages);
-		return -ENOMEM;
-	}
+	    READ_ONCE(vtoe_max_registered_pages))
+		goto device;
+	if (atomic64_add_return(pages, &mm->pinned_vm) > limit &&
+	    !capable(CAP_IPC_LOCK))
+		goto process;
 	return 0;
+process:
+	atomic64_sub(pages, &mm->pinned_vm);
+device:
+	atomic_sub(pages, &d->registered_pages);
+	return -ENOMEM;
 }
 
-static void region_uncharge(struct vtoe_connection *c, struct mm_struct *mm,
-			    unsigned int pages)
+static void region_uncharge(struct vtoe_connection *c, unsigned int pages)
 {
-	atomic64_sub(pages, &mm->pinned_vm);
+	atomic64_sub(pages, &c->regions.mm->pinned_vm);
 	atomic_sub(pages, &c->device->registered_pages);
 }
 
-static void region_free(struct vtoe_connection *c, struct vtoe_region *r)
+static int region_take_slot(struct vtoe_connection *c, struct vtoe_region *r)
 {
-	unsigned int pages = r->grants.count;
+	struct vtoe_regions *all = &c->regions;
+	unsigned int n;
 
-	if (r->watched)
-		mmu_interval_notifier_remove(&r->notifier);
-	vtoe_grants_end(&r->grants);
-	region_uncharge(c, r->mm, pages);
-	mmdrop(r->mm);
-	kfree(r);
+	mutex_lock(&all->lock);
+	n = find_first_zero_bit(all->slots, VTOE_STATE_SLOTS);
+	if (n < VTOE_STATE_SLOTS)
+		__set_bit(n, all->slots);
+	mutex_unlock(&all->lock);
+	if (n == VTOE_STATE_SLOTS)
+		return -ENOSPC;
+	r->slot = n;
+	/* nobody watches the slot yet: its last region is gone */
+	WRITE_ONCE(region_state(c)->stale[n], 0);
+	return 0;
+}
+
+static void region_put_slot(struct vtoe_connection *c, struct vtoe_region *r)
+{
+	mutex_lock(&c->regions.lock);
+	__clear_bit(r->slot, c->regions.slots);
+	mutex_unlock(&c->regions.lock);
+}
+
+/* Pins what is mapped there, and knows of every change from then on. */
+static int region_pin(struct vtoe_region *r, unsigned long at, bool readonly)
+{
+	unsigned long seq;
+	bool changed;
+	int rc, n;
+
+	for (n = 0; n < PIN_TRIES; n++) {
+		seq = mmu_interval_read_begin(&r->notifier);
+		rc = vtoe_grants_pin(&r->grants, at, r->pages, readonly);
+		if (rc)
+			return rc;
+		spin_lock(&r->lock);
+		changed = mmu_interval_read_retry(&r->notifier, seq);
+		r->watching = !changed;
+		spin_unlock(&r->lock);
+		if (!changed)
+			return 0;
+		vtoe_grants_end(&r->grants);
+	}
+	return -EAGAIN;
 }
 
 static int region_tell(struct vtoe_connection *c, struct vtoe_region *r,
@@ -93,102 +176,202 @@ static int region_tell(struct vtoe_connection *c, struct vtoe_region *r,
 	vtoe_grants_describe(&r->grants, &q);
 	q.u.memory.rights = rights;
 	rc = vtoe_device_call(c->device, &q, &done, VTOE_CALL_TIMEOUT);
-	if (!rc)
-		rc = done.result;
-	if (rc > 0)
-		rc = -EPROTO;
+	r->unsure = vtoe_call_is_unsure(rc);
+	if (rc)
+		return rc;
+	if (done.result)
+		return done.result;
 	r->key = done.key;
+	/* a success that nobody can name */
+	return r->key ? 0 : -EPROTO;
+}
+
+static int region_make(struct vtoe_connection *c, struct vtoe_region *r,
+		       const struct vtoe_ioc_register *q)
+{
+	int rc;
+
+	rc = region_charge(c, r->pages);
+	if (rc)
+		return rc;
+	rc = region_take_slot(c, r);
+	if (rc)
+		goto charge;
+	rc = mmu_interval_notifier_insert(&r->notifier, c->regions.mm,
+					  q->address, q->bytes,
+					  &region_notifier);
+	if (rc)
+		goto slot;
+	rc = region_pin(r, q->address, !(q->rights & VTOE_REGION_WRITE));
+	if (rc)
+		goto notifier;
+	rc = vtoe_grants_publish(&r->grants, c->device->domid);
+	if (!rc)
+		rc = region_tell(c, r, q->rights);
+	if (!rc || r->unsure)
+		return rc;
+	vtoe_grants_end(&r->grants);
+notifier:
+	mmu_interval_notifier_remove(&r->notifier);
+slot:
+	region_put_slot(c, r);
+charge:
+	region_uncharge(c, r->pages);
 	return rc;
+}
+
+/* The reverse, when the backend was told. -> does it still map pages of it? */
+static bool region_free(struct vtoe_connection *c, struct vtoe_region *r,
+			bool wait)
+{
+	bool all = true;
+
+	if (wait)
+		all = vtoe_grants_end_wait(&r->grants);
+	else
+		vtoe_grants_end(&r->grants);
+	/* no notifier is in r behind this */
+	mmu_interval_notifier_remove(&r->notifier);
+	region_put_slot(c, r);
+	region_uncharge(c, r->pages);
+	kfree(r);
+	return !all;
+}
+
+static void region_keep(struct vtoe_connection *c, struct vtoe_region *r)
+{
+	mutex_lock(&c->regions.lock);
+	list_add_tail(&r->node, &c->regions.list);
+	if (r->unsure)
+		c->unsure = true;
+	mutex_unlock(&c->regions.lock);
 }
 
 int vtoe_region_add(struct vtoe_connection *c, struct vtoe_ioc_register *q)
 {
 	const u32 both = VTOE_REGION_READ | VTOE_REGION_WRITE;
 	struct vtoe_region *r;
-	unsigned int pages;
 	int rc;
 
+	if (current->mm != c->regions.mm)
+		return -EPERM;
 	if (!q->bytes || (q->address | q->bytes) & (PAGE_SIZE - 1) ||
 	    q->address + q->bytes < q->address || !q->rights ||
-	    q->rights & ~both || q->bytes >> PAGE_SHIFT > VTOE_XEN_MAX_PAGES)
+	    q->rights & ~both || q->reserved ||
+	    q->bytes >> PAGE_SHIFT > vtoe_region_most(c))
 		return -EINVAL;
-	pages = q->bytes >> PAGE_SHIFT;
-	r = kzalloc(sizeof(*r), GFP_KERNEL);
+	r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
 	if (!r)
 		return -ENOMEM;
-	rc = region_charge(c, pages);
-	if (rc) {
-		kfree(r);
-		return rc;
-	}
+	spin_lock_init(&r->lock);
 	r->connection = c;
-	r->mm = current->mm;
-	mmgrab(r->mm);
-	/* Watch first, pin then: what changes in between is seen. */
-	rc = mmu_interval_notifier_insert(&r->notifier, current->mm, q->address,
-					  q->bytes, &region_notifier);
-	if (!rc)
-		r->watched = true;
-	if (!rc)
-		rc = vtoe_grants_pin(&r->grants, c->device->domid, q->address,
-				     pages, !(q->rights & VTOE_REGION_WRITE));
-	if (rc) {
-		if (r->watched)
-			mmu_interval_notifier_remove(&r->notifier);
-		region_uncharge(c, r->mm, pages);
-		mmdrop(r->mm);
+	r->pages = q->bytes >> PAGE_SHIFT;
+	rc = region_make(c, r, q);
+	if (rc && !r->unsure) {
 		kfree(r);
 		return rc;
 	}
-	rc = region_tell(c, r, q->rights);
-	if (rc) {
-		region_free(c, r);
-		return rc;
-	}
-	list_add_tail(&r->node, &c->regions);
 	q->key = r->key;
+	q->slot = r->slot;
 	q->stale = READ_ONCE(r->stale);
-	return 0;
+	region_keep(c, r);
+	return rc;
 }
 
-static int region_untell(struct vtoe_connection *c, struct vtoe_region *r)
+static struct vtoe_region *region_take(struct vtoe_connection *c, u64 key)
 {
-	struct vtoe_xen_request q = {
-		.op = VTOE_XEN_REGION_DEL,
-		.connection = c->number,
-		.u.key = r->key,
-	};
-	struct vtoe_xen_completion done;
-	int rc = vtoe_device_call(c->device, &q, &done, VTOE_CALL_TIMEOUT);
+	struct vtoe_region *r, *found = NULL;
 
-	return rc ? rc : done.result;
+	mutex_lock(&c->regions.lock);
+	list_for_each_entry(r, &c->regions.list, node)
+		if (r->key == key && !r->unsure) {
+			list_del(&r->node);
+			found = r;
+			break;
+		}
+	mutex_unlock(&c->regions.lock);
+	return found;
 }
 
 int vtoe_region_del(struct vtoe_connection *c, struct vtoe_ioc_register *q)
 {
+	struct vtoe_xen_request request = {
+		.op = VTOE_XEN_REGION_DEL,
+		.connection = c->number,
+		.u.key = q->key,
+	};
+	struct vtoe_xen_completion done;
 	struct vtoe_region *r;
 	int rc;
 
-	list_for_each_entry(r, &c->regions, node) {
-		if (r->key != q->key)
-			continue;
-		q->stale = READ_ONCE(r->stale);
-		rc = region_untell(c, r);
-		/* Whatever the backend says, the region is no more ours to
-		 * use; what it still maps is quarantined. */
-		list_del(&r->node);
-		region_free(c, r);
+	if (current->mm != c->regions.mm)
+		return -EPERM;
+	r = region_take(c, q->key);
+	if (!r)
+		return -ENOENT;
+	q->stale = READ_ONCE(r->stale);
+	/* Without a time limit: a page that was sent without a copy is the
+	 * network's until the peer has acknowledged it. */
+	rc = vtoe_device_call(c->device, &request, &done, MAX_SCHEDULE_TIMEOUT);
+	if (rc == -EBUSY || rc == -ENOMEM) {
+		region_keep(c, r); /* nothing was sent */
 		return rc;
 	}
-	return -ENOENT;
+	/* Whether the backend let go of the pages, the hypervisor knows best;
+	 * what it says of it itself does not matter. */
+	if (!region_free(c, r, rc != -EINTR))
+		return 0;
+	return rc ? rc : -EBUSY;
 }
 
-void vtoe_region_free_all(struct vtoe_connection *c)
+int vtoe_regions_init(struct vtoe_connection *c)
 {
+	struct vtoe_regions *all = &c->regions;
+
+	all->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!all->page)
+		return -ENOMEM;
+	mutex_init(&all->lock);
+	INIT_LIST_HEAD(&all->list);
+	all->mm = current->mm;
+	mmgrab(all->mm);
+	return 0;
+}
+
+/* The file's last user is gone: no ioctl, no mapping of the state page. The
+ * process may be dead for long, its mm a husk that only we and the notifiers
+ * hold; we may be a work item. */
+void vtoe_regions_end(struct vtoe_connection *c)
+{
+	struct vtoe_regions *all = &c->regions;
 	struct vtoe_region *r, *tmp;
 
-	list_for_each_entry_safe(r, tmp, &c->regions, node) {
+	list_for_each_entry_safe(r, tmp, &all->list, node) {
 		list_del(&r->node);
-		region_free(c, r);
+		region_free(c, r, false);
 	}
+	mmdrop(all->mm);
+	__free_page(all->page);
+}
+
+void vtoe_regions_park(struct vtoe_connection *c)
+{
+	struct vtoe_region *r;
+
+	list_for_each_entry(r, &c->regions.list, node)
+		vtoe_grants_park(&r->grants);
+}
+
+int vtoe_regions_mmap(struct vtoe_connection *c, struct vm_area_struct *vma)
+{
+	if (vma->vm_flags & VM_WRITE)
+		return -EPERM;
+	if (vma->vm_end - vma->vm_start != PAGE_SIZE)
+		return -EINVAL;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_clear(vma, VM_MAYWRITE);
+#else
+	vma->vm_flags &= ~VM_MAYWRITE;
+#endif
+	return vm_insert_page(vma, vma->vm_start, c->regions.page);
 }

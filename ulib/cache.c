@@ -2,15 +2,21 @@
 /*
  * cache.c - registrations: which memory the backend may touch, by key
  *
- * A registration is a REGION_ADD that the backend answered with a key. The
+ * A registration is a region that the backend answered with a key. The
  * cache (MECHANISMS H1, H4) keeps them until the caller unregisters or
  * invalidates the memory, or until the cap on bytes or on their number makes
  * it drop the least recently used one that no request under way names. They are
  * found by address in a sorted array, and by key with a guess that is nearly
  * always right.
  *
- * The pages behind are share.c's affair: dropping a registration takes away
- * the backend's key, not the application's pages.
+ * How memory becomes a region, and the pages behind, are the affair of a table
+ * of operations: share.c replaces pages, pin.c has them pinned and granted.
+ * Dropping a registration takes away the backend's key, not the application's
+ * pages.
+ *
+ * Where the operations can tell that a region's pages are no longer those that
+ * are mapped at its address (H5), a look-up does not find it, and the next
+ * registering drops it.
  *
  * Two locks: `change` is held by the one thread that adds or removes, also
  * while it talks to the backend; `table` guards the arrays for the instant of
@@ -24,6 +30,8 @@
 #include "internal.h"
 
 #define MAX_REGISTRATIONS 16384u
+/* pinned memory is none of the arena's: a part of what the driver allows */
+#define CACHE_PINNED (32u << 20)
 
 int cache_init(struct vtoe *ctx, uint32_t max_regions, size_t limit)
 {
@@ -35,7 +43,8 @@ int cache_init(struct vtoe *ctx, uint32_t max_regions, size_t limit)
 	c->room = max_regions - 1;
 	if (c->room > MAX_REGISTRATIONS)
 		c->room = MAX_REGISTRATIONS;
-	c->limit = limit ? limit : ctx->bytes / 2;
+	c->limit = limit ? limit : ctx->pin.driver ? CACHE_PINNED :
+						     ctx->bytes / 2;
 	c->regions = calloc(c->room + 1, sizeof(*c->regions));
 	c->order = calloc(c->room + 1, sizeof(*c->order));
 	return c->regions && c->order ? 0 : -ENOMEM;
@@ -66,24 +75,64 @@ static uint32_t cache_place(const struct cache *c, uintptr_t at)
 	return low;
 }
 
-struct region *cache_find(struct cache *c, uintptr_t at, size_t bytes,
+/* The bytes from `at` on that the region has; 0 if `at` is not in it, or it is
+ * of no use. At its end an empty range is still in it. */
+static bool region_reaches(const struct vtoe *ctx, const struct region *r,
+			   uintptr_t at, unsigned rights, size_t *room)
+{
+	if (at - r->at > r->bytes || (r->rights & rights) != rights ||
+	    (ctx->memory_ops->valid && !ctx->memory_ops->valid(ctx, r)))
+		return false;
+	*room = r->bytes - (at - r->at);
+	return true;
+}
+
+struct region *cache_find(struct vtoe *ctx, uintptr_t at, size_t bytes,
 			  unsigned rights)
 {
+	struct cache *c = &ctx->cache;
 	uint32_t i = cache_place(c, at);
+	size_t room;
 
 	while (i-- > 0) {
 		struct region *r = &c->regions[c->order[i]];
 
 		if (at - r->at >= c->longest)
 			break; /* no region before can reach this far */
-		if (at - r->at <= r->bytes &&
-		    bytes <= r->bytes - (at - r->at) &&
-		    (r->rights & rights) == rights) {
+		if (region_reaches(ctx, r, at, rights, &room) &&
+		    bytes <= room) {
 			r->touched = ++c->clock;
 			return r;
 		}
 	}
 	return NULL;
+}
+
+size_t cache_reach(struct vtoe *ctx, uintptr_t at, size_t bytes,
+		   unsigned rights, size_t enough)
+{
+	struct cache *c = &ctx->cache;
+	struct region *r, *found = NULL;
+	size_t best = 0, room;
+	uint32_t i;
+
+	pthread_mutex_lock(&c->table);
+	for (i = cache_place(c, at); best < bytes && i-- > 0;) {
+		r = &c->regions[c->order[i]];
+		if (at - r->at >= c->longest)
+			break;
+		if (region_reaches(ctx, r, at, rights, &room) && room > best) {
+			best = room;
+			found = r;
+		}
+	}
+	best = best < bytes ? best : bytes;
+	if (best && best >= enough) {
+		c->hits++;
+		found->touched = ++c->clock;
+	}
+	pthread_mutex_unlock(&c->table);
+	return best;
 }
 
 struct region *cache_find_key(struct cache *c, uint64_t key)
@@ -148,27 +197,23 @@ void cache_unpin(struct vtoe *ctx, uint32_t region)
 /* Takes region i of `order` out of the table. -> its key */
 static void cache_unlink(struct cache *c, uint32_t i)
 {
-	c->bytes -= c->regions[c->order[i]].bytes;
+	c->bytes -= region_span(&c->regions[c->order[i]]);
 	memmove(&c->order[i], &c->order[i + 1],
 		(--c->count - i) * sizeof(*c->order));
 }
 
 /* The backend forgets the key; returns when nothing under way names it. */
-static int region_del(struct vtoe *ctx, uint64_t key, int timeout_ms)
+static int cache_forget(struct vtoe *ctx, uint64_t key, int timeout_ms)
 {
-	struct vtoe_ctl_request request = { .op = VTOE_CTL_REGION_DEL };
-	struct vtoe_ctl_completion completion;
-	int rc;
+	int rc = ctx->memory_ops->remove(ctx, key, timeout_ms);
 
-	request.u.key = key;
-	rc = control_request(ctx, &request, &completion, timeout_ms);
 	__atomic_fetch_add(&ctx->cache.deregistrations, 1, __ATOMIC_RELAXED);
 	/* a dead backend touches nothing any more */
-	return rc == -ENOTCONN ? 0 : rc ? rc : completion.result;
+	return rc == -ENOTCONN ? 0 : rc;
 }
 
-/* Drops the least recently used registration that is not in use. */
-static int cache_evict(struct vtoe *ctx)
+/* One that is in use is not dropped. */
+int cache_evict(struct vtoe *ctx, size_t *bytes)
 {
 	struct cache *c = &ctx->cache;
 	uint64_t after = 0, key;
@@ -196,49 +241,51 @@ static int cache_evict(struct vtoe *ctx)
 			break;
 		after = r->touched; /* in use: the next oldest */
 	}
+	*bytes = region_span(r);
 	cache_unlink(c, best);
 	c->evictions++;
 	pthread_mutex_unlock(&c->table);
-	return region_del(ctx, key, ctx->answer_ms);
+	return cache_forget(ctx, key, ctx->answer_ms);
 }
 
-static int region_add(struct vtoe *ctx, uintptr_t at, size_t bytes,
-		      unsigned rights, uint64_t *key)
+/* Takes one that is stale, and not in use, out of the table. -> its key, 0:
+ * there is none */
+static uint64_t cache_take_stale(struct vtoe *ctx, bool *in_use)
 {
-	struct vtoe_ctl_request request = { .op = VTOE_CTL_REGION_ADD };
-	struct vtoe_range ranges[VTOE_REGION_MAX_RANGES];
-	struct vtoe_ctl_completion completion;
-	uint64_t list = 0;
-	int n, rc;
+	struct cache *c = &ctx->cache;
+	uint64_t key = 0;
+	uint32_t i;
 
-	pthread_mutex_lock(&ctx->cache.table);
-	n = share_ranges(&ctx->cache.share, at, bytes, ranges,
-			 VTOE_REGION_MAX_RANGES);
-	pthread_mutex_unlock(&ctx->cache.table);
-	if (n < 0 || (n > 1 && !(ctx->features & VTOE_F_REGION_LIST)))
-		return -ENOMEM; /* the arena is too fragmented */
-	request.lane = VTOE_LANE_ANY;
-	request.u.region.count = (vtoe_u32)n;
-	request.u.region.rights = rights;
-	request.u.region.offset = ranges[0].offset;
-	request.u.region.length = ranges[0].length;
-	if (n > 1) {
-		list = arena_alloc(&ctx->arena, sizeof(ranges));
-		if (!list)
-			return -ENOMEM;
-		memcpy(ctx->memory + list, ranges, (size_t)n * sizeof(*ranges));
-		request.u.region.offset = list;
-		request.u.region.length = (size_t)n * sizeof(*ranges);
+	*in_use = false;
+	pthread_mutex_lock(&c->table);
+	for (i = 0; i < c->count && !key; i++) {
+		struct region *r = &c->regions[c->order[i]];
+
+		if (ctx->memory_ops->valid(ctx, r))
+			continue;
+		key = r->key;
+		if (region_condemn(r)) {
+			cache_unlink(c, i);
+			c->invalidations++;
+		} else {
+			key = 0;
+			*in_use = true;
+		}
 	}
-	rc = control_request(ctx, &request, &completion, ctx->answer_ms);
-	if (list)
-		arena_release(&ctx->arena, list);
-	if (rc)
-		return rc;
-	if (completion.result)
-		return completion.result < 0 ? completion.result : -EPROTO;
-	*key = completion.key;
-	return *key ? 0 : -EPROTO;
+	pthread_mutex_unlock(&c->table);
+	return key;
+}
+
+bool cache_drop_stale(struct vtoe *ctx)
+{
+	bool in_use = false;
+	uint64_t key;
+
+	if (!ctx->memory_ops->valid)
+		return true;
+	while ((key = cache_take_stale(ctx, &in_use)))
+		cache_forget(ctx, key, ctx->answer_ms);
+	return !in_use;
 }
 
 /* A structure that nobody uses, not even for a request of its past life. */
@@ -253,53 +300,56 @@ static struct region *cache_free_region(struct cache *c)
 	return NULL;
 }
 
+static void cache_insert(struct cache *c, struct region *r,
+			 const struct region *made)
+{
+	uint32_t i = cache_place(c, made->at);
+
+	r->at = made->at;
+	r->bytes = made->bytes;
+	r->rights = made->rights;
+	r->slot = made->slot;
+	r->touched = ++c->clock;
+	__atomic_store_n(&r->key, made->key, __ATOMIC_SEQ_CST);
+	memmove(&c->order[i + 1], &c->order[i],
+		(c->count++ - i) * sizeof(*c->order));
+	c->order[i] = (uint32_t)(r - c->regions);
+	c->bytes += region_span(r);
+	c->longest = r->bytes >= c->longest ? r->bytes + 1 : c->longest;
+}
+
 static int cache_add(struct vtoe *ctx, uintptr_t at, size_t bytes,
 		     unsigned rights)
 {
+	struct region made = { .at = at, .bytes = bytes, .rights = rights };
 	struct cache *c = &ctx->cache;
+	size_t span = region_span(&made), freed;
 	struct region *r;
-	uint64_t key;
-	uint32_t i;
 	int rc = 0;
 
-	if (bytes > c->limit)
+	if (span > c->limit)
 		return -ENOMEM;
+	cache_drop_stale(ctx);
 	pthread_mutex_lock(&c->table);
 	c->misses++;
-	while (!rc && (c->bytes + bytes > c->limit || c->count >= c->room)) {
+	while (!rc && (c->bytes + span > c->limit || c->count >= c->room)) {
 		pthread_mutex_unlock(&c->table);
-		rc = cache_evict(ctx);
+		rc = cache_evict(ctx, &freed);
 		pthread_mutex_lock(&c->table);
 	}
 	pthread_mutex_unlock(&c->table);
 	if (!rc)
-		rc = share_pages(ctx, at, bytes);
+		rc = ctx->memory_ops->add(ctx, &made);
 	if (rc)
 		return rc;
-	rc = region_add(ctx, at, bytes, rights, &key);
-	if (rc) {
-		share_undo(ctx, at, bytes);
-		return rc;
-	}
 	pthread_mutex_lock(&c->table);
 	c->registrations++;
 	r = cache_free_region(c);
-	if (r) {
-		r->at = at;
-		r->bytes = bytes;
-		r->rights = rights;
-		r->touched = ++c->clock;
-		__atomic_store_n(&r->key, key, __ATOMIC_SEQ_CST);
-		i = cache_place(c, at);
-		memmove(&c->order[i + 1], &c->order[i],
-			(c->count++ - i) * sizeof(*c->order));
-		c->order[i] = (uint32_t)(r - c->regions);
-		c->bytes += bytes;
-		c->longest = bytes >= c->longest ? bytes + 1 : c->longest;
-	}
+	if (r)
+		cache_insert(c, r, &made);
 	pthread_mutex_unlock(&c->table);
 	if (!r) {
-		region_del(ctx, key, ctx->answer_ms);
+		cache_forget(ctx, made.key, ctx->answer_ms);
 		return -ENOMEM;
 	}
 	return 0;
@@ -313,40 +363,32 @@ static bool overlaps_arena(const struct vtoe *ctx, uintptr_t at, size_t bytes)
 }
 
 /* Is there one already? */
-static bool cache_hit(struct cache *c, uintptr_t at, size_t bytes,
+static bool cache_hit(struct vtoe *ctx, uintptr_t at, size_t bytes,
 		      unsigned rights)
 {
+	struct cache *c = &ctx->cache;
 	bool hit;
 
 	pthread_mutex_lock(&c->table);
-	hit = cache_find(c, at, bytes, rights) != NULL;
+	hit = cache_find(ctx, at, bytes, rights) != NULL;
 	if (hit)
 		c->hits++;
 	pthread_mutex_unlock(&c->table);
 	return hit;
 }
 
-int vtoe_register(struct vtoe *ctx, void *memory, size_t bytes,
-		  unsigned rights)
+int cache_register(struct vtoe *ctx, uintptr_t at, size_t bytes,
+		   unsigned rights)
 {
 	struct cache *c = &ctx->cache;
-	uintptr_t at = (uintptr_t)memory;
 	int rc;
 
-	if (!bytes || at % VTOE_PAGE || bytes % VTOE_PAGE || at + bytes < at ||
-	    !rights || rights & ~(VTOE_READ | VTOE_WRITE))
-		return -EINVAL;
-	if (overlaps_arena(ctx, at, bytes)) {
-		uint64_t key, offset;
-
-		return vtoe_translate(ctx, memory, bytes, &key, &offset) ?
-			       -EINVAL :
-			       0;
-	}
-	if (cache_hit(c, at, bytes, rights))
+	if (ctx->memory_ops->lost && ctx->memory_ops->lost(ctx))
+		return -EPERM;
+	if (cache_hit(ctx, at, bytes, rights))
 		return 0;
 	pthread_mutex_lock(&c->change);
-	if (cache_hit(c, at, bytes, rights)) {
+	if (cache_hit(ctx, at, bytes, rights)) {
 		rc = 0; /* another thread was faster */
 	} else {
 		rc = context_dead(ctx);
@@ -355,6 +397,32 @@ int vtoe_register(struct vtoe *ctx, void *memory, size_t bytes,
 	}
 	pthread_mutex_unlock(&c->change);
 	return rc;
+}
+
+static bool range_is_bad(const struct vtoe *ctx, uintptr_t at, size_t bytes)
+{
+	return !bytes || at + bytes < at ||
+	       at + bytes > UINTPTR_MAX - VTOE_PAGE ||
+	       (!ctx->memory_ops->any_alignment &&
+		(at % VTOE_PAGE || bytes % VTOE_PAGE));
+}
+
+int vtoe_register(struct vtoe *ctx, void *memory, size_t bytes,
+		  unsigned rights)
+{
+	uintptr_t at = (uintptr_t)memory;
+
+	if (range_is_bad(ctx, at, bytes) || !rights ||
+	    rights & ~(VTOE_READ | VTOE_WRITE))
+		return -EINVAL;
+	if (overlaps_arena(ctx, at, bytes)) {
+		uint64_t key, offset;
+
+		return vtoe_translate(ctx, memory, bytes, &key, &offset) ?
+			       -EINVAL :
+			       0;
+	}
+	return cache_register(ctx, at, bytes, rights);
 }
 
 /* Takes the first registration that overlaps out of the table. -> its key, 0:
@@ -381,57 +449,42 @@ static uint64_t cache_take_overlap(struct cache *c, uintptr_t at, size_t bytes)
 	return key;
 }
 
-static bool share_overlaps(struct cache *c, uintptr_t at, size_t bytes)
-{
-	bool yes;
-	size_t i;
-
-	pthread_mutex_lock(&c->table);
-	i = share_find(&c->share, at);
-	yes = i < c->share.count && c->share.extents[i].at < at + bytes;
-	pthread_mutex_unlock(&c->table);
-	return yes;
-}
-
 static int cache_remove(struct vtoe *ctx, uintptr_t at, size_t bytes)
 {
-	struct cache *c = &ctx->cache;
 	uint64_t key;
 	int rc = 0, one;
 
-	if (!share_overlaps(c, at, bytes))
-		return 0;
 	/* without `change`: it may wait long for requests of other threads */
-	while ((key = cache_take_overlap(c, at, bytes))) {
-		one = region_del(ctx, key, -1);
+	while ((key = cache_take_overlap(&ctx->cache, at, bytes))) {
+		one = cache_forget(ctx, key, -1);
 		rc = rc ? rc : one;
 	}
-	if (rc)
-		return rc; /* the backend may still write there: keep it */
-	pthread_mutex_lock(&c->change);
-	rc = share_end(ctx, at, bytes);
-	pthread_mutex_unlock(&c->change);
+	/* after a failure the backend may still write there: keep it */
+	if (!rc && ctx->memory_ops->give_back)
+		rc = ctx->memory_ops->give_back(ctx, at, bytes);
 	return rc;
 }
 
 int vtoe_unregister(struct vtoe *ctx, void *memory, size_t bytes)
 {
-	uintptr_t at = (uintptr_t)memory;
-
-	if (!bytes || at % VTOE_PAGE || bytes % VTOE_PAGE || at + bytes < at)
+	if (range_is_bad(ctx, (uintptr_t)memory, bytes))
 		return -EINVAL;
-	return cache_remove(ctx, at, bytes);
+	return cache_remove(ctx, (uintptr_t)memory, bytes);
 }
 
 int vtoe_invalidate(struct vtoe *ctx, void *memory, size_t bytes)
 {
-	uintptr_t at = (uintptr_t)memory;
-	uintptr_t from = at / VTOE_PAGE * VTOE_PAGE;
+	uintptr_t at = (uintptr_t)memory, from = at;
 
 	if (at + bytes < at || at + bytes > UINTPTR_MAX - VTOE_PAGE)
 		return -EINVAL;
-	bytes = (at + bytes + VTOE_PAGE - 1) / VTOE_PAGE * VTOE_PAGE - from;
-	return bytes ? cache_remove(ctx, from, bytes) : 0;
+	if (!bytes)
+		return 0;
+	if (!ctx->memory_ops->any_alignment) {
+		from = page_down(at);
+		bytes = page_up(at + bytes) - from;
+	}
+	return cache_remove(ctx, from, bytes);
 }
 
 void cache_make_private(struct vtoe *ctx)
@@ -453,6 +506,9 @@ void cache_get_counters(struct vtoe *ctx, struct vtoe_counters *to)
 	to->cache_hits = c->hits;
 	to->cache_misses = c->misses;
 	to->cache_evictions = c->evictions;
+	to->cache_invalidations = c->invalidations;
+	to->registrations_refused =
+		__atomic_load_n(&ctx->pin.copied, __ATOMIC_RELAXED);
 	to->registered_bytes = c->bytes;
 	pthread_mutex_unlock(&c->table);
 }

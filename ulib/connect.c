@@ -38,6 +38,8 @@
 	(VTOE_F_TOE | VTOE_F_GRQ | VTOE_F_SHARE | VTOE_F_REGION_LIST | \
 	 VTOE_F_IPV6)
 #define DIRECT_MIN 4096u
+/* registering costs a system call and grants once, using it nothing */
+#define DIRECT_MIN_PINNED 16384u
 
 /* -- finding and reaching the socket ------------------------------------- */
 
@@ -310,6 +312,7 @@ static struct vtoe *context_new(void)
 		return NULL;
 	ctx->socket = ctx->memory_fd = ctx->doorbell = -1;
 	ctx->pid = getpid();
+	ctx->memory_ops = &share_ops;
 	pthread_mutex_init(&ctx->lanes_lock, NULL);
 	return ctx;
 }
@@ -345,6 +348,7 @@ void vtoe_forget(struct vtoe *ctx)
 	if (ctx->memory)
 		munmap(ctx->memory, ctx->mapped);
 	cache_free(ctx);
+	pin_free(ctx);
 	arena_free_tables(&ctx->arena);
 	free(ctx->vectors);
 	free(ctx->vectors_used);
@@ -378,6 +382,8 @@ int vtoe_open(struct vtoe **out, const struct vtoe_params *params)
 			return rc;
 		path = only;
 	}
+	if (params->flags & ~VTOE_OPEN_WHOLE_PAGES)
+		return -EINVAL;
 	name = params->name ? params->name : program_invocation_short_name;
 	ctx = context_new();
 	if (!ctx)
@@ -404,7 +410,9 @@ int vtoe_open(struct vtoe **out, const struct vtoe_params *params)
 		rc = add_arena(ctx);
 	if (rc)
 		goto fail;
-	ctx->direct_min = params->direct_min ? params->direct_min : DIRECT_MIN;
+	ctx->whole_pages = params->flags & VTOE_OPEN_WHOLE_PAGES;
+	ctx->direct_min = params->direct_min ? params->direct_min :
+			  ctx->pin.driver ? DIRECT_MIN_PINNED : DIRECT_MIN;
 	*out = ctx;
 	return 0;
 fail:

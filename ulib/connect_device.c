@@ -7,7 +7,8 @@
  * rings the doorbell, and poll() tells of the backend's end. Notifications come
  * through eventfds that we make and the driver signals. So the context gets the
  * same descriptors as on the local port, and the rest of the library sees no
- * difference.
+ * difference, but for the application's own memory: the driver can pin and grant
+ * it where it is (pin.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,6 +49,33 @@ int device_is(const char *path)
 	return !stat(path, &st) && S_ISCHR(st.st_mode);
 }
 
+static int device_add(struct vtoe *ctx, struct vtoe_ioc_register *q)
+{
+	return ioctl(ctx->socket, VTOE_IOC_REGISTER, q) ? -errno : 0;
+}
+
+static int device_remove(struct vtoe *ctx, struct vtoe_ioc_register *q)
+{
+	return ioctl(ctx->socket, VTOE_IOC_UNREGISTER, q) ? -errno : 0;
+}
+
+static const struct driver_ops device_driver = {
+	.add = device_add,
+	.remove = device_remove,
+};
+
+static int device_map_state(struct vtoe *ctx, uint64_t region_bytes)
+{
+	void *state;
+
+	state = mmap(NULL, sizeof(struct vtoe_state_page), PROT_READ,
+		     MAP_SHARED, ctx->socket, (off_t)VTOE_STATE_OFFSET);
+	if (state == MAP_FAILED)
+		return -errno;
+	ctx->pin.state = state;
+	return pin_init(ctx, &device_driver, region_bytes);
+}
+
 static int device_map(struct vtoe *ctx)
 {
 	struct vtoe_ioc_info info;
@@ -68,7 +96,7 @@ static int device_map(struct vtoe *ctx)
 	}
 	ctx->mapped = info.memory_bytes;
 	ctx->memory_inode = st.st_ino;
-	return 0;
+	return device_map_state(ctx, info.region_bytes);
 }
 
 /* The shim has its own, which moves it out of the program's way. */
@@ -108,6 +136,7 @@ int device_connect(struct vtoe *ctx, const char *path)
 	if (ctx->socket < 0)
 		return -errno;
 	ctx->socket = context_own_fd(ctx->socket);
+	ctx->on_device = true;
 	ctx->memory_fd = fcntl(ctx->socket, F_DUPFD_CLOEXEC, 0);
 	if (ctx->memory_fd < 0)
 		return -errno;

@@ -6,6 +6,7 @@
  *   control.c  requests on the control ring
  *   arena.c    the page allocator of the shared memory
  *   share.c    application memory whose pages are replaced by shared ones
+ *   pin.c      application memory that a guest's driver pins and grants
  *   maps.c     what the kernel says is mapped
  *   cache.c    registrations: which memory the backend may touch, by key
  *   track.c    the requests under way on a lane
@@ -124,20 +125,71 @@ struct share {
 	uint64_t made; /* calls of share_pages */
 };
 
-/* The callers hold cache.change; those of share_ranges and share_offset hold
- * cache.table, which guards the array. */
-int share_pages(struct vtoe *ctx, uintptr_t at, size_t bytes);
-/* Takes back what the last share_pages() did. */
-void share_undo(struct vtoe *ctx, uintptr_t at, size_t bytes);
+/* The callers hold cache.change; those of share_find hold cache.table, which
+ * guards the array. */
 /* Gives the pages back. Those that are still mapped there become private ones
  * with the same content; what else is mapped there is left alone. */
 int share_end(struct vtoe *ctx, uintptr_t at, size_t bytes);
 /* The first extent that ends after `at`; count if none. */
 size_t share_find(const struct share *s, uintptr_t at);
-/* The ranges of shared memory behind [at, at+bytes), adjacent ones merged.
- * -> how many, or -EFAULT, -E2BIG */
-int share_ranges(const struct share *s, uintptr_t at, size_t bytes,
-		 struct vtoe_range *ranges, size_t room);
+
+struct region;
+
+/*
+ * How memory of the application becomes reachable for the backend: a table for
+ * each of the two ways. cache.c keeps what they make, and knows no more.
+ */
+struct memory_ops {
+	bool any_alignment; /* of what is registered */
+	/* Makes r->at, bytes and rights reachable, and sets r->key; `change` is
+	 * held. */
+	int (*add)(struct vtoe *ctx, struct region *r);
+	/* Takes the key away; returns when nothing under way names it.
+	 * timeout_ms -1: for ever. */
+	int (*remove)(struct vtoe *ctx, uint64_t key, int timeout_ms);
+	/* No registration reaches into [at, at+bytes) any more; NULL: nothing
+	 * is to be done then. */
+	int (*give_back)(struct vtoe *ctx, uintptr_t at, size_t bytes);
+	/* Is this a process that must not register? NULL: never. */
+	bool (*lost)(const struct vtoe *ctx);
+	/* Are the pages that were registered still those that are mapped
+	 * there? `table` is held. NULL: nobody can tell. */
+	bool (*valid)(const struct vtoe *ctx, const struct region *r);
+	/* For the blocking helpers: how many bytes from `at` on the backend can
+	 * read or write in place; registers them if that is worth it. 0: copy. */
+	size_t (*reach)(struct vtoe *ctx, void *at, size_t bytes,
+			unsigned rights);
+};
+
+extern const struct memory_ops share_ops;
+
+/* -- pin.c --------------------------------------------------------------- */
+
+struct vtoe_ioc_register;
+
+/* The two calls of the guest's driver (vtoe_ioctl.h); tests have a driver of
+ * their own. */
+struct driver_ops {
+	int (*add)(struct vtoe *ctx, struct vtoe_ioc_register *q);
+	int (*remove)(struct vtoe *ctx, struct vtoe_ioc_register *q);
+};
+
+struct pin {
+	const struct driver_ops *driver;
+	const volatile struct vtoe_state_page *state; /* the driver's */
+	uint32_t *own;	  /* a page that is zero in a child of fork */
+	size_t most;	  /* bytes of one registration */
+	uint64_t seen;	  /* generation at which nothing stale was left */
+	uint32_t refused; /* in a row */
+	uint32_t skip;	  /* so many more transfers are not worth a try */
+	uint64_t copied;  /* transfers copied because of a refusal */
+};
+
+extern const struct memory_ops pin_ops;
+
+/* Fills ctx->pin; the state page is mapped by the caller. */
+int pin_init(struct vtoe *ctx, const struct driver_ops *driver, size_t most);
+void pin_free(struct vtoe *ctx);
 
 /* -- maps.c -------------------------------------------------------------- */
 
@@ -160,8 +212,9 @@ struct region {
 	uint64_t key;	 /* 0: free, or being removed */
 	uint32_t users;	 /* requests under way that name it */
 	uint32_t rights;
-	uintptr_t at;
-	size_t bytes;
+	uint32_t slot;	 /* pin.c: its place in the state page */
+	uintptr_t at;	 /* what was asked for, to the byte; the region */
+	size_t bytes;	 /* itself is of whole pages: region_base() */
 	uint64_t touched; /* when it was used last, in look-ups */
 };
 
@@ -178,15 +231,48 @@ struct cache {
 	uint64_t clock;
 	struct share share;
 	uint64_t registrations, deregistrations, hits, misses, evictions;
+	uint64_t invalidations;
 };
+
+static inline uintptr_t page_down(uintptr_t at)
+{
+	return at / VTOE_PAGE * VTOE_PAGE;
+}
+
+static inline uintptr_t page_up(uintptr_t at)
+{
+	return page_down(at + VTOE_PAGE - 1);
+}
+
+/* The first byte of the region: offset 0. */
+static inline uintptr_t region_base(const struct region *r)
+{
+	return page_down(r->at);
+}
+
+static inline size_t region_span(const struct region *r)
+{
+	return page_up(r->at + r->bytes) - region_base(r);
+}
 
 int cache_init(struct vtoe *ctx, uint32_t max_regions, size_t limit);
 void cache_free(struct vtoe *ctx);
 /* With `table` held: a region with these rights that covers [at, at+bytes), or
  * the one with this key; NULL if there is none. */
-struct region *cache_find(struct cache *c, uintptr_t at, size_t bytes,
+struct region *cache_find(struct vtoe *ctx, uintptr_t at, size_t bytes,
 			  unsigned rights);
 struct region *cache_find_key(struct cache *c, uint64_t key);
+/* How many of the bytes from `at` on one region with these rights has. Counts
+ * a hit if it is at least `enough`. */
+size_t cache_reach(struct vtoe *ctx, uintptr_t at, size_t bytes,
+		   unsigned rights, size_t enough);
+/* Registers what is not registered yet; arguments are checked. */
+int cache_register(struct vtoe *ctx, uintptr_t at, size_t bytes,
+		   unsigned rights);
+/* Drops the least recently used registration, of *bytes; `change` is held. */
+int cache_evict(struct vtoe *ctx, size_t *bytes);
+/* Drops those that are not valid any more. -> false: one is in use still */
+bool cache_drop_stale(struct vtoe *ctx);
 /* Takes a reference to the region with this key. -> its index or NO_REGION */
 uint32_t cache_pin(struct vtoe *ctx, uint64_t key, uint32_t guess);
 void cache_unpin(struct vtoe *ctx, uint32_t region);
@@ -354,6 +440,7 @@ struct vtoe {
 	char *memory;
 	size_t bytes;  /* of the shared memory that the device has */
 	size_t mapped; /* of its descriptor */
+	bool on_device; /* /dev/vtoeN, of a guest */
 	int socket;
 	int memory_fd;
 	uint64_t memory_inode;
@@ -362,6 +449,9 @@ struct vtoe {
 	uint32_t vector_count;
 	int dead; /* 0 or a negated errno; atomic */
 	pid_t pid; /* that opened it */
+	const struct memory_ops *memory_ops;
+	struct pin pin;
+	bool whole_pages; /* VTOE_OPEN_WHOLE_PAGES */
 	uint64_t arena_key;
 	uint64_t arena_start; /* offset of the arena region */
 	size_t direct_min;

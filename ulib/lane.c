@@ -26,6 +26,7 @@
 #define RARELY(x) __builtin_expect(!!(x), 0)
 /* how often a caller that only peeks looks whether the backend hung up */
 #define PEEKS_PER_CHECK 1024u
+#define SPIN_BULK_BYTES 8192
 
 /* -- death --------------------------------------------------------------- */
 
@@ -349,7 +350,8 @@ static inline void cpu_pause(void)
 /*
  * Spins until something comes, for as long as it has been worth it lately: a
  * spin that finds nothing halves the window, one that finds something restores
- * it. With the window at zero, one wait in sixteen tries again.
+ * it. With the window at zero, one wait in sixteen tries again. Bulk data is
+ * worth a wake-up: nothing is spun for behind it.
  */
 static void lane_spin(struct vtoe_lane *lane)
 {
@@ -357,6 +359,8 @@ static void lane_spin(struct vtoe_lane *lane)
 	uint32_t seen = lane->cq.local, i;
 	uint64_t until;
 
+	if (lane->current.result > SPIN_BULK_BYTES)
+		return;
 	if (!lane->spin_window) {
 		if (!lane->spin_usec || ++lane->spin_skipped % 16)
 			return;

@@ -16,6 +16,7 @@
 #define DEFAULT_SQ 256u
 #define DEFAULT_CQ 1024u
 #define DEFAULT_SPIN_USEC 20u
+#define DEVICE_SPIN_USEC 50u
 
 static int vector_take(struct vtoe *ctx, uint32_t *vector)
 {
@@ -100,6 +101,15 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+/* A backend on this machine needs a processor of its own to answer while we
+ * spin. A guest's has one, and notifying it costs hypercalls. */
+static unsigned lane_default_spin(const struct vtoe *ctx)
+{
+	if (ctx->on_device)
+		return DEVICE_SPIN_USEC;
+	return processors() > 1 ? DEFAULT_SPIN_USEC : 0;
+}
+
 int vtoe_lane_open(struct vtoe *ctx, struct vtoe_lane **out, unsigned sq,
 		   unsigned cq, unsigned flags)
 {
@@ -122,7 +132,7 @@ int vtoe_lane_open(struct vtoe *ctx, struct vtoe_lane **out, unsigned sq,
 	memset(lane->pin_guess, 0xff, sizeof(lane->pin_guess));
 	pthread_mutex_init(&lane->lock, NULL);
 	condition_init(&lane->changed);
-	vtoe_lane_set_spin(lane, processors() > 1 ? DEFAULT_SPIN_USEC : 0);
+	vtoe_lane_set_spin(lane, lane_default_spin(ctx));
 	rc = vector_take(ctx, &lane->vector);
 	if (rc)
 		goto fail_free;

@@ -47,10 +47,10 @@ int cache_translate(struct vtoe *ctx, const void *memory, size_t bytes,
 		return 0;
 	}
 	pthread_mutex_lock(&c->table);
-	r = cache_find(c, at, bytes, rights);
+	r = cache_find(ctx, at, bytes, rights);
 	if (r) {
 		*key = r->key;
-		*offset = at - r->at;
+		*offset = at - region_base(r);
 	}
 	pthread_mutex_unlock(&c->table);
 	return r ? 0 : -EFAULT;
@@ -85,8 +85,11 @@ void *vtoe_address_of(struct vtoe *ctx, uint64_t key, uint64_t offset,
 				  length);
 	pthread_mutex_lock(&c->table);
 	r = cache_find_key(c, key);
-	if (r)
-		found = address_in((char *)r->at, r->bytes, offset, length);
+	/* offsets count from the region's first page, and only what was
+	 * registered of its first and last is anybody's business */
+	if (r && offset >= r->at - region_base(r))
+		found = address_in((char *)r->at, r->bytes,
+				   offset - (r->at - region_base(r)), length);
 	pthread_mutex_unlock(&c->table);
 	return found;
 }

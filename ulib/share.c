@@ -12,7 +12,8 @@
  * Replacing is one mmap(MAP_FIXED), and going back one mremap of a copy: at no
  * instant is the address unmapped. Before going back the kernel is asked
  * whether the mapping is still ours; if the application has unmapped it
- * meanwhile, whatever is there now is not touched.
+ * meanwhile, whatever is there now is not touched. Nobody tells us that it was:
+ * a receive that is about to fill a buffer looks for itself (share_reach()).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -58,6 +59,9 @@ static void share_insert(struct share *s, size_t index, struct extent e)
 	s->extents[index] = e;
 	s->count++;
 }
+
+/* Takes back what the last share_pages() did. */
+static void share_undo(struct vtoe *ctx, uintptr_t at, size_t bytes);
 
 /* Moves one run of private pages into a run of the arena. */
 static int share_run(struct vtoe *ctx, uintptr_t at, size_t bytes,
@@ -111,7 +115,7 @@ static int share_gap(struct vtoe *ctx, uintptr_t at, size_t bytes)
 	return rc;
 }
 
-int share_pages(struct vtoe *ctx, uintptr_t at, size_t bytes)
+static int share_pages(struct vtoe *ctx, uintptr_t at, size_t bytes)
 {
 	struct share *s = &ctx->cache.share;
 	uintptr_t next = at, end = at + bytes;
@@ -227,7 +231,7 @@ int share_end(struct vtoe *ctx, uintptr_t at, size_t bytes)
 	return rc;
 }
 
-void share_undo(struct vtoe *ctx, uintptr_t at, size_t bytes)
+static void share_undo(struct vtoe *ctx, uintptr_t at, size_t bytes)
 {
 	const struct share *s = &ctx->cache.share;
 	size_t i = share_find(s, at);
@@ -240,7 +244,9 @@ void share_undo(struct vtoe *ctx, uintptr_t at, size_t bytes)
 	}
 }
 
-int share_ranges(const struct share *s, uintptr_t at, size_t bytes,
+/* The ranges of shared memory behind [at, at+bytes), adjacent ones merged.
+ * `table` is held. -> how many, or -EFAULT, -E2BIG */
+static int share_ranges(const struct share *s, uintptr_t at, size_t bytes,
 		 struct vtoe_range *ranges, size_t room)
 {
 	uintptr_t end = at + bytes;
@@ -265,3 +271,115 @@ int share_ranges(const struct share *s, uintptr_t at, size_t bytes,
 	}
 	return (int)n;
 }
+
+/* -- the table ------------------------------------------------------------- */
+
+static int share_announce(struct vtoe *ctx, struct region *r)
+{
+	struct vtoe_ctl_request request = { .op = VTOE_CTL_REGION_ADD };
+	struct vtoe_range ranges[VTOE_REGION_MAX_RANGES];
+	struct vtoe_ctl_completion completion;
+	uint64_t list = 0;
+	int n, rc;
+
+	pthread_mutex_lock(&ctx->cache.table);
+	n = share_ranges(&ctx->cache.share, r->at, r->bytes, ranges,
+			 VTOE_REGION_MAX_RANGES);
+	pthread_mutex_unlock(&ctx->cache.table);
+	if (n < 0 || (n > 1 && !(ctx->features & VTOE_F_REGION_LIST)))
+		return -ENOMEM; /* the arena is too fragmented */
+	request.lane = VTOE_LANE_ANY;
+	request.u.region.count = (vtoe_u32)n;
+	request.u.region.rights = r->rights;
+	request.u.region.offset = ranges[0].offset;
+	request.u.region.length = ranges[0].length;
+	if (n > 1) {
+		list = arena_alloc(&ctx->arena, sizeof(ranges));
+		if (!list)
+			return -ENOMEM;
+		memcpy(ctx->memory + list, ranges, (size_t)n * sizeof(*ranges));
+		request.u.region.offset = list;
+		request.u.region.length = (size_t)n * sizeof(*ranges);
+	}
+	rc = control_request(ctx, &request, &completion, ctx->answer_ms);
+	if (list)
+		arena_release(&ctx->arena, list);
+	if (rc)
+		return rc;
+	if (completion.result)
+		return completion.result < 0 ? completion.result : -EPROTO;
+	r->key = completion.key;
+	return r->key ? 0 : -EPROTO;
+}
+
+static int share_add(struct vtoe *ctx, struct region *r)
+{
+	int rc = share_pages(ctx, r->at, r->bytes);
+
+	if (rc)
+		return rc;
+	rc = share_announce(ctx, r);
+	if (rc)
+		share_undo(ctx, r->at, r->bytes);
+	return rc;
+}
+
+static int share_remove(struct vtoe *ctx, uint64_t key, int timeout_ms)
+{
+	struct vtoe_ctl_request request = { .op = VTOE_CTL_REGION_DEL };
+	struct vtoe_ctl_completion completion;
+	int rc;
+
+	request.u.key = key;
+	rc = control_request(ctx, &request, &completion, timeout_ms);
+	return rc ? rc : completion.result;
+}
+
+static int share_give_back(struct vtoe *ctx, uintptr_t at, size_t bytes)
+{
+	struct cache *c = &ctx->cache;
+	bool any;
+	size_t i;
+	int rc;
+
+	pthread_mutex_lock(&c->table);
+	i = share_find(&c->share, at);
+	any = i < c->share.count && c->share.extents[i].at < at + bytes;
+	pthread_mutex_unlock(&c->table);
+	if (!any)
+		return 0;
+	pthread_mutex_lock(&c->change);
+	rc = share_end(ctx, at, bytes);
+	pthread_mutex_unlock(&c->change);
+	return rc;
+}
+
+/* Sending never replaces pages: the application may be writing beside what it
+ * sends. A buffer to be filled has pages that nobody looks at now. */
+static size_t share_reach(struct vtoe *ctx, void *at, size_t bytes,
+			  unsigned rights)
+{
+	const unsigned both = VTOE_READ | VTOE_WRITE;
+	size_t whole = bytes / VTOE_PAGE * VTOE_PAGE;
+	uint64_t key, offset;
+
+	if (!(rights & VTOE_WRITE))
+		return cache_translate(ctx, at, bytes, rights, &key, &offset) ?
+			       0 : bytes;
+	if ((uintptr_t)at % VTOE_PAGE || !whole || bytes < ctx->direct_min)
+		return 0;
+	if (vtoe_register(ctx, at, whole, both))
+		return 0;
+	if (cache_still_shared(ctx, at, whole))
+		return whole;
+	/* unmapped behind our back, and something new is there */
+	vtoe_invalidate(ctx, at, whole);
+	return vtoe_register(ctx, at, whole, both) ? 0 : whole;
+}
+
+const struct memory_ops share_ops = {
+	.add = share_add,
+	.remove = share_remove,
+	.give_back = share_give_back,
+	.reach = share_reach,
+};

@@ -5,9 +5,11 @@
  * Memory that the backend can reach is sent from and received into directly.
  * Other memory is copied through a bounce, a piece of the arena that the lane
  * keeps for the next time; a long send without a time-out has a few of them on
- * the way at once, so that copying and sending overlap. Receiving into a page-aligned buffer
- * registers it the first time (MECHANISMS H1, H14) and checks each time that
- * it has not been unmapped and mapped anew since (H5).
+ * the way at once, so that copying and sending overlap. What is large enough is
+ * registered the first time (MECHANISMS H1, H14) where the port can do it in
+ * passing, and known not to have been unmapped and mapped anew each time (H5):
+ * the table of memory_ops decides. Where registering is refused, bytes are
+ * copied (H15).
  */
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +20,7 @@
 
 #define BOUNCE_BYTES (64u << 10)
 #define BOUNCE_WINDOW 4u
-#define DIRECT_MOST (1u << 30)
+#define DIRECT_MOST (1u << 30) /* bytes of one request */
 #define DIRECT_BOUNDED (1u << 20)
 
 /* -- bounces; the lane is locked ----------------------------------------- */
@@ -87,7 +89,7 @@ static ssize_t send_direct(struct vtoe_lane *lane, uint32_t stream,
 			return done ? (ssize_t)done : rc;
 		done += (size_t)rc;
 		if ((size_t)rc < n)
-			break; /* an error comes with the next one */
+			break;
 	}
 	return (ssize_t)done;
 }
@@ -266,51 +268,57 @@ static ssize_t send_bounded(struct vtoe_lane *lane, uint32_t stream,
 	return done ? (ssize_t)done : rc;
 }
 
+/* How much from `at` on can the backend read or write in place? 0: copy. Not
+ * with the lane's lock: it may register. */
+static size_t direct_room(struct vtoe *ctx, const void *memory, size_t bytes,
+			  unsigned rights)
+{
+	const char *at = memory;
+	uint64_t key, offset;
+
+	if (at >= ctx->memory && at < ctx->memory + ctx->bytes)
+		return cache_translate(ctx, at, bytes, rights, &key, &offset) ?
+			       0 : bytes;
+	return ctx->memory_ops->reach(ctx, (void *)at, bytes, rights);
+}
+
 ssize_t vtoe_stream_send(struct vtoe_lane *lane, uint32_t stream,
 			 const void *from, size_t bytes, int timeout_ms)
 {
 	uint64_t deadline = deadline_after(timeout_ms);
 	uint64_t key, offset;
-	bool direct;
-	ssize_t n;
+	const char *at = from;
+	size_t done = 0;
 
-	if (!bytes)
-		return 0;
-	vtoe_lane_lock(lane);
-	direct = !cache_translate(lane->ctx, from, bytes, VTOE_READ, &key,
-				  &offset);
-	if (deadline != FOREVER)
-		n = send_bounded(lane, stream, from, bytes, direct, deadline);
-	else if (direct)
-		n = send_direct(lane, stream, from, bytes);
-	else
-		n = send_copied(lane, stream, from, bytes);
-	vtoe_lane_unlock(lane);
-	return n;
+	while (done < bytes) {
+		size_t left = bytes - done, n;
+		bool direct;
+		ssize_t rc;
+
+		n = direct_room(lane->ctx, at + done, left, VTOE_READ);
+		vtoe_lane_lock(lane);
+		/* evicted by another thread a moment ago: copied */
+		direct = n && !cache_translate(lane->ctx, at + done, n,
+					       VTOE_READ, &key, &offset);
+		n = direct ? n : left;
+		if (deadline != FOREVER)
+			rc = send_bounded(lane, stream, at + done, n, direct,
+					  deadline);
+		else if (direct)
+			rc = send_direct(lane, stream, at + done, n);
+		else
+			rc = send_copied(lane, stream, at + done, n);
+		vtoe_lane_unlock(lane);
+		if (rc <= 0)
+			return done ? (ssize_t)done : rc;
+		done += (size_t)rc;
+		if ((size_t)rc < n)
+			break; /* an error comes with the next one */
+	}
+	return (ssize_t)done;
 }
 
 /* -- receiving ----------------------------------------------------------- */
-
-/* Can the backend fill `into` itself? -> how much of it; 0: copy */
-static size_t receive_room(struct vtoe *ctx, char *into, size_t bytes)
-{
-	const unsigned both = VTOE_READ | VTOE_WRITE;
-	size_t whole = bytes / VTOE_PAGE * VTOE_PAGE;
-	uint64_t key, offset;
-
-	if (into >= ctx->memory && into < ctx->memory + ctx->bytes)
-		return cache_translate(ctx, into, bytes, VTOE_WRITE, &key,
-				       &offset) ? 0 : bytes;
-	if ((uintptr_t)into % VTOE_PAGE || !whole || bytes < ctx->direct_min)
-		return 0;
-	if (vtoe_register(ctx, into, whole, both))
-		return 0;
-	if (cache_still_shared(ctx, into, whole))
-		return whole;
-	/* unmapped behind our back, and something new is there */
-	vtoe_invalidate(ctx, into, whole);
-	return vtoe_register(ctx, into, whole, both) ? 0 : whole;
-}
 
 static ssize_t receive_copied(struct vtoe_lane *lane, struct vtoe_sqe *request,
 			      char *into, size_t bytes, uint64_t deadline)
@@ -349,7 +357,7 @@ ssize_t vtoe_stream_recv(struct vtoe_lane *lane, uint32_t stream, void *into,
 	if (!bytes)
 		return 0;
 	bytes = bytes < DIRECT_MOST ? bytes : DIRECT_MOST;
-	room = receive_room(lane->ctx, into, bytes);
+	room = direct_room(lane->ctx, into, bytes, VTOE_WRITE);
 	vtoe_lane_lock(lane);
 	if (room && !vtoe_sqe_memory(lane->ctx, &request, into, room)) {
 		n = stream_start(lane, &request, &w, deadline);

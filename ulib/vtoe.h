@@ -61,9 +61,15 @@ struct vtoe_params {
 			    * the backend owes at once, 0: 10000 */
 	size_t cache_bytes; /* most that vtoe_register() keeps registered at
 			     * once; 0: half of the shared memory */
-	size_t direct_min; /* vtoe_stream_recv() registers memory of at least
-			    * so many bytes, and copies less; 0: 4096 */
+	size_t direct_min; /* the blocking helpers register memory of at least
+			    * so many bytes, and copy less; 0: 4096, in a guest
+			    * 16384 */
+	unsigned flags;	   /* VTOE_OPEN_* */
 };
+
+/* In a guest, the blocking helpers register only memory that fills its pages:
+ * the backend never has a page with anything else in it. */
+#define VTOE_OPEN_WHOLE_PAGES 1u
 
 /* Connects, maps, says hello. -ENOENT: no backend; -ENOTUNIQ: several devices
  * and no path; -EACCES: not allowed; -EPROTO: not a vtoe backend; -ETIMEDOUT:
@@ -95,19 +101,34 @@ void vtoe_free(struct vtoe *ctx, void *at);
 
 /*
  * Registers the caller's own memory, through the registration cache: memory
- * inside a registration that has the rights costs a look-up. On the local port
- * the pages of [at, at+bytes) are replaced by shared ones with the same
- * content, so `at` and `bytes` must be multiples of the page size, nobody may
- * write there during the call, and the memory must be private anonymous; it is
- * shared with children of a later fork. The cache is bounded in bytes and
- * evicts the least recently used one that no request names (its pages stay
- * where they are until vtoe_unregister; registering them again copies nothing).
- * -EINVAL: alignment, or not private anonymous memory; -ENOMEM: over the
- * device's limit.
+ * inside a registration that has the rights costs a look-up. The cache is
+ * bounded in bytes and in number, and evicts the least recently used one that no
+ * request names.
+ *
+ * On the local port the pages of [at, at+bytes) are replaced by shared ones
+ * with the same content, so `at` and `bytes` must be multiples of the page size,
+ * nobody may write there during the call, and the memory must be private
+ * anonymous; it is shared with children of a later fork. After an eviction its
+ * pages stay where they are until vtoe_unregister; registering them again copies
+ * nothing.
+ *
+ * In a guest (/dev/vtoeN) the pages are pinned where they are and granted to the
+ * backend, for VTOE_READ alone so that it cannot write. Any address and size,
+ * and any memory that can be pinned: the pages that the bytes lie in are
+ * registered whole, so the backend, if it is hostile, can reach what else is in
+ * the first and the last. What is unmapped, or replaced by other pages, is
+ * dropped from the cache by itself. A child of fork cannot use or make
+ * registrations.
+ *
+ * -EINVAL: alignment, or not private anonymous memory (local port); -ENOMEM: over
+ * RLIMIT_MEMLOCK or the device's limit; -E2BIG: more than one registration can
+ * have; -EDQUOT, -ENOSPC: the backend's or the driver's limit; -EFAULT: memory
+ * that cannot be registered; -EPERM: another process's context.
  */
 int vtoe_register(struct vtoe *ctx, void *at, size_t bytes, unsigned rights);
 /* Before the memory is unmapped or freed. Waits until no request names it;
- * the memory is private again afterwards, its content kept. */
+ * the memory is private again afterwards, its content kept. Needed on the local
+ * port; in a guest it ends the pinning early. */
 int vtoe_unregister(struct vtoe *ctx, void *at, size_t bytes);
 
 /* The memory was unmapped, or perhaps something else is mapped there by now:
@@ -203,12 +224,12 @@ int vtoe_stream_accept(struct vtoe_lane *lane, uint32_t listener,
 		       socklen_t *len, int timeout_ms);
 /* All bytes; fewer if an error or the time-out came after some were sent; that
  * error if none was. Memory outside arena and registrations is copied through
- * the arena. */
+ * the arena; in a guest it is registered on first use if it is large enough. */
 ssize_t vtoe_stream_send(struct vtoe_lane *lane, uint32_t stream,
 			 const void *from, size_t bytes, int timeout_ms);
-/* At least one byte, or 0 at end of stream. Page-aligned memory of a page or
- * more is registered on first use and filled directly; other memory is copied
- * through the arena. */
+/* At least one byte, or 0 at end of stream. Memory that is large enough is
+ * registered on first use and filled directly, on the local port if it is
+ * page-aligned; other memory is copied through the arena. */
 ssize_t vtoe_stream_recv(struct vtoe_lane *lane, uint32_t stream, void *into,
 			 size_t bytes, int timeout_ms);
 int vtoe_stream_setsockopt(struct vtoe_lane *lane, uint32_t stream, int level,
@@ -227,6 +248,11 @@ struct vtoe_counters {
 	uint64_t submitted, completed;
 	uint64_t doorbells, wakeups, spurious_wakeups;
 	uint64_t bytes_copied; /* by the library, through the arena */
+	uint64_t cache_invalidations; /* registrations dropped because the
+				       * memory was unmapped or replaced */
+	uint64_t registrations_refused; /* transfers that were copied because
+					 * their memory could not be
+					 * registered: RLIMIT_MEMLOCK, limits */
 };
 void vtoe_get_counters(const struct vtoe *ctx, struct vtoe_counters *to);
 

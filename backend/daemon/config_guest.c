@@ -244,6 +244,11 @@ static int config_set_number(struct config_guest *guest, const char *value,
 	return 0;
 }
 
+/* A guest of another processor's, behind event channels: looking costs less
+ * than the hypercalls of a notification. */
+#define SPIN_XEN_USEC 50u
+#define SPIN_BY_PORT UINT32_MAX
+
 #define CONFIG_NUMBER(field, least, most)                                      \
 	{ #field, config_set_number, offsetof(struct config_guest, field),    \
 	  sizeof(((struct config_guest *)0)->field), least, most }
@@ -294,6 +299,7 @@ int config_init_guest(struct config_guest *guest, const char *name,
 	guest->regions = 64;
 	guest->peer_memory = 128ull << 20;
 	guest->total_memory = 16ull << 30;
+	guest->spin_usec = SPIN_BY_PORT;
 	guest->zerocopy_min = 16384;
 	guest->credit = 64;
 	return 0;
@@ -417,6 +423,9 @@ int config_check_guest(struct config_guest *guest, const char *run_dir,
 		return config_refuse(error, "guest %s: peer_memory is more "
 				     "than total_memory: correct one of them",
 				     guest->name);
+	if (guest->spin_usec == SPIN_BY_PORT)
+		guest->spin_usec = guest->port == CONFIG_PORT_XEN ?
+			SPIN_XEN_USEC : 0;
 	if (!guest->mac_given)
 		config_derive_mac(guest->name, guest->mac);
 	if (guest->uplink == CONFIG_UPLINK_NETNS)

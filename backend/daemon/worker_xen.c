@@ -6,6 +6,8 @@
 
 #include "port/xen_peer.h"
 
+#define EVENTS_PER_TURN 64
+
 struct worker_xen {
 	struct xen_device device;
 	uint32_t max_peers;
@@ -44,6 +46,15 @@ int worker_xen_fd(const struct worker_xen *x)
 	return xen_device_fd(&x->device);
 }
 
+/* What the guest's connections and regions may have together: grant mappings are
+ * a resource of the whole domain, and other guests' workers need some. */
+static bool xen_has_room(const struct worker_xen *x, const struct device *d,
+			 uint64_t bytes)
+{
+	return d->conn_count * x->peer_memory + x->device.region_bytes +
+		       bytes <= x->total_memory;
+}
+
 static int xen_connect(struct worker_xen *x, struct device *d,
 		       const struct vtoe_xen_request *q,
 		       const struct vtoe_device_page *page)
@@ -52,7 +63,7 @@ static int xen_connect(struct worker_xen *x, struct device *d,
 	struct conn *c;
 	int rc;
 
-	if ((d->conn_count + 1ull) * x->peer_memory > x->total_memory)
+	if (!xen_has_room(x, d, x->peer_memory))
 		return -EUSERS;
 	rc = xen_link_connect(&x->device, &link, q, page);
 	if (rc)
@@ -79,8 +90,9 @@ static struct xen_slot *xen_slot_of(struct worker_xen *x,
 	return s->used && !s->ending ? s : NULL;
 }
 
-static int xen_region_add(struct worker_xen *x, struct xen_slot *s,
-			  const struct vtoe_xen_request *q, uint64_t *key)
+static int xen_region_add(struct worker_xen *x, const struct device *d,
+			  struct xen_slot *s, const struct vtoe_xen_request *q,
+			  uint64_t *key)
 {
 	const uint32_t both = VTOE_REGION_READ | VTOE_REGION_WRITE;
 	struct conn *c = s->owner;
@@ -92,6 +104,8 @@ static int xen_region_add(struct worker_xen *x, struct xen_slot *s,
 		return -ENOTCONN;
 	if (!q->u.memory.rights || q->u.memory.rights & ~both)
 		return -EINVAL;
+	if (!xen_has_room(x, d, q->u.memory.pages * (uint64_t)VTOE_PAGE))
+		return -EDQUOT;
 	at = xen_link_map_region(&x->device, q, &bytes);
 	if (!at)
 		return -errno;
@@ -125,7 +139,7 @@ static bool xen_serve(struct worker_xen *x, struct device *d,
 			conn_leave(s->owner);
 		return true;
 	case VTOE_XEN_REGION_ADD:
-		*result = xen_region_add(x, s, q, key);
+		*result = xen_region_add(x, d, s, q, key);
 		return false;
 	case VTOE_XEN_REGION_DEL:
 		if (s->owner)
@@ -160,9 +174,12 @@ static int xen_serve_ring(struct worker_xen *x, struct device *d,
 int worker_xen_serve(struct worker_xen *x, struct device *d,
 		     const struct vtoe_device_page *page)
 {
+	/* One more look, to see that nothing is left, is a system call: with
+	 * one connection the poll that follows tells as well. */
+	int most = d->conn_count > 1 ? EVENTS_PER_TURN : 1;
 	int slot, rc = 0, n;
 
-	for (n = 0; n < 64 && !xen_device_event(&x->device, &slot); n++) {
+	for (n = 0; n < most && !xen_device_event(&x->device, &slot); n++) {
 		if (slot >= 0 && x->device.slots[slot].owner) {
 			d->stats->doorbells++;
 			conn_kick(x->device.slots[slot].owner);

@@ -702,6 +702,23 @@ void conn_try_free(struct conn *c)
 	d->stats->peers--;
 }
 
+/* Removals that the end has overtaken are answered too, where it is the port
+ * that asked: it counts its questions. Its pages are unmapped by then. */
+static void conn_end_removals(struct conn *c)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->regions.slot_count; i++) {
+		struct region *r = &c->regions.slots[i];
+		uint64_t user_data = r->remove_user_data;
+
+		if (!r->key || !r->external || !r->removing)
+			continue;
+		region_release(&c->regions, r);
+		c->link.ops->region_gone(&c->link, user_data);
+	}
+}
+
 void conn_free(struct conn *c)
 {
 	struct vtoe_stats *stats = c->device->stats;
@@ -714,6 +731,7 @@ void conn_free(struct conn *c)
 	stats->regions -= c->regions.used;
 	stats->region_bytes -= c->regions.bytes;
 	stats->dereg += c->regions.used;
+	conn_end_removals(c);
 	region_table_free(&c->regions);
 	port_link_close(&c->link);
 	free(c);

@@ -8,7 +8,7 @@
  *   2. issue: the sends that this gathered, per stream
  *   3. flush: publish completions, notify the guests that asked
  *   4. submit: one system call for all of the above; it sleeps if nothing is
- *      ready and everything is armed. For spin_usec after the last work, lanes
+ *      ready and everything is armed. While it pays to look (spin.h), lanes
  *      stay on the ready list unarmed, and the turn does not sleep
  *   5. reap: what the kernel completed becomes completions; flush again
  *
@@ -34,6 +34,7 @@ int device_init(struct device *d, const struct device_limits *limits,
 	memset(d, 0, sizeof(*d));
 	d->limits = *limits;
 	d->stats = stats;
+	spin_init(&d->spin, limits->spin_usec);
 	list_init(&d->conns);
 	list_init(&d->ready);
 	list_init(&d->ready_conns);
@@ -128,7 +129,7 @@ static void device_serve(struct device *d, bool *busy)
 		if (lane_turn(lane, d->limits.credit) > 0) {
 			lane_ready(lane);
 			*busy = true;
-		} else if (d->now_us < d->hot_until) {
+		} else if (spin_is_on(&d->spin, d->now_us)) {
 			lane_ready(lane); /* unarmed: the guest need not ring */
 		} else if (!lane->parked && lane->open && !lane_arm(lane)) {
 			lane_ready(lane);
@@ -281,6 +282,9 @@ unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy)
 	events = device_reap(d, busy);
 	device_flush(d);
 	if (*busy)
-		d->hot_until = now_us + d->limits.spin_usec;
+		spin_found(&d->spin, now_us,
+			   d->stats->rx_bytes + d->stats->tx_bytes);
+	else
+		spin_missed(&d->spin, now_us);
 	return events;
 }

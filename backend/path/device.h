@@ -32,6 +32,7 @@
 #include "base/stats.h"
 #include "nic/socket.h"
 #include "nic/uring.h"
+#include "path/spin.h"
 #include "port/port.h"
 #include "port/region.h"
 #include "port/ring_peer.h"
@@ -279,7 +280,7 @@ struct device_limits {
 	uint32_t requests;	/* of the whole device */
 	uint32_t ring_entries;
 	uint32_t drain_ms;
-	uint32_t spin_usec;	/* poll before sleeping */
+	uint32_t spin_usec;	/* poll before sleeping, at most */
 	bool no_registered_files; /* as with a kernel without good ones */
 };
 
@@ -311,7 +312,7 @@ struct device {
 	uint64_t groups[16]; /* buffer groups in use */
 	uint64_t now;	     /* ms */
 	uint64_t now_us;
-	uint64_t hot_until;  /* us: poll lanes until then, do not arm */
+	struct spin spin;    /* while it is on, lanes are not armed */
 	struct __kernel_timespec timer;
 	bool timer_armed;
 	/* addresses of connects that the next submission starts */

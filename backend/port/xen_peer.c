@@ -47,8 +47,10 @@ static void xen_unmap_part(struct port_link *link, void *at, uint64_t bytes)
 	uint8_t *p = at;
 
 	/* application memory has a mapping of its own */
-	if (p < link->base || p >= link->base + link->bytes)
-		xen_unmap(link, at, bytes);
+	if (p >= link->base && p < link->base + link->bytes)
+		return;
+	xen_unmap(link, at, bytes);
+	xen_link_of(link)->device->region_bytes -= bytes;
 }
 
 static void xen_notify(struct port_link *link, uint32_t vector)
@@ -122,9 +124,10 @@ int xen_device_open(struct xen_device *x, uint32_t domid, uint32_t ring_ref,
 	/* The guest is told when this process ends, however it ends. */
 	x->page = xengnttab_map_grant_ref_notify(
 		x->grants, domid, ring_ref, PROT_READ | PROT_WRITE,
-		(uint32_t)-1, (evtchn_port_t)x->port);
+		VTOE_XEN_ALIVE_OFFSET, (evtchn_port_t)x->port);
 	if (!x->page)
 		goto fail;
+	__atomic_store_n(x->page + VTOE_XEN_ALIVE_OFFSET, 1, __ATOMIC_RELAXED);
 	ring_in_init(&x->requests, x->page + VTOE_XEN_REQUEST_OFFSET,
 		     VTOE_XEN_RING_ENTRIES);
 	ring_out_init(&x->completions, x->page + VTOE_XEN_COMPLETION_OFFSET,
@@ -266,7 +269,8 @@ static void *xen_map_pages(struct xen_device *x,
 		x->maps++;
 		at = xengnttab_map_domain_grant_refs(x->grants, pages, x->domid,
 						     refs, prot);
-		rc = at ? 0 : -errno;
+		/* a failure must not look like none */
+		rc = at ? 0 : errno ? -errno : -EIO;
 	}
 	munmap(refs, most * sizeof(*refs));
 	errno = -rc;
@@ -325,8 +329,14 @@ void *xen_link_map_region(struct xen_device *x,
 			  uint64_t *bytes)
 {
 	uint32_t rights = request->u.memory.rights;
+	/* Memory that is only sent from is granted read-only; asking for more
+	 * would be refused, and asking for less keeps our own mistakes out. */
 	int prot = PROT_READ | (rights & VTOE_REGION_WRITE ? PROT_WRITE : 0);
+	void *at;
 
 	*bytes = request->u.memory.pages * (uint64_t)VTOE_PAGE;
-	return xen_map_pages(x, request, prot);
+	at = xen_map_pages(x, request, prot);
+	if (at)
+		x->region_bytes += *bytes;
+	return at;
 }

@@ -9,6 +9,13 @@
  * poll() on the descriptor
  * says POLLERR | POLLHUP when the backend is gone: then nothing works any more
  * but close. Closing takes the memory back.
+ *
+ * One page more can be mapped, read-only, at VTOE_STATE_OFFSET: it belongs to
+ * the driver, the backend never sees it, and it says which registrations are
+ * stale, so that no system call is needed to use one (VTOE_IOC_REGISTER).
+ *
+ * The connection is the opener's: registering from another process (a child of
+ * fork that kept the descriptor) is refused with -EPERM.
  */
 #ifndef VTOE_IOCTL_H
 #define VTOE_IOCTL_H
@@ -22,15 +29,33 @@
 	((direction) << 30 | (vtoe_u32)sizeof(type) << 16 | (vtoe_u32)'V' << 8 | \
 	 (number))
 
-#define VTOE_IOCTL_VERSION 1u
+#define VTOE_IOCTL_VERSION 2u
+
+/* Offset of the state page for mmap; far behind any connection's memory. */
+#define VTOE_STATE_OFFSET (1ull << 40)
+#define VTOE_STATE_SLOTS 4032u
+
+/*
+ * The state page. stale[slot] is not 0 from the moment on when the memory of
+ * the registration in that slot is unmapped, remapped or discarded: before the
+ * system call that does so returns, and before other pages can appear at the
+ * address. `generation` goes up after each such change: who has seen it
+ * unchanged need not look for stale registrations to drop.
+ */
+struct vtoe_state_page {
+	vtoe_u64 generation;
+	vtoe_u8 reserved[56];
+	vtoe_u8 stale[VTOE_STATE_SLOTS];
+};
+VTOE_ASSERT(sizeof(struct vtoe_state_page) == VTOE_PAGE);
 
 struct vtoe_ioc_info {
 	vtoe_u32 version;    /* VTOE_IOCTL_VERSION */
 	vtoe_u32 connection; /* number of this connection */
 	vtoe_u64 memory_bytes;
-	vtoe_u64 generation; /* counts changes of registered memory, see
-			      * VTOE_IOC_REGISTER */
+	vtoe_u64 region_bytes; /* the most that one registration may have */
 };
+VTOE_ASSERT(sizeof(struct vtoe_ioc_info) == 24);
 
 /* Notifications of `vector` are signalled to this eventfd; -1 takes it away. */
 struct vtoe_ioc_eventfd {
@@ -39,13 +64,29 @@ struct vtoe_ioc_eventfd {
 };
 
 /*
- * Pins and grants [address, address + bytes), page-aligned, for `rights`
- * (VTOE_REGION_*), and makes a region of it. When the memory is unmapped or
- * remapped while registered, the region is stale: the pages stay pinned, and
- * are written by requests under way, until it is unregistered; the generation
- * counter goes up, and UNREGISTER of it says so (value of `stale`).
- * -EINVAL alignment or rights; -ENOMEM RLIMIT_MEMLOCK or the device's limit;
- * -EDQUOT, -ENOSPC of the backend or the grant table; -EFAULT.
+ * REGISTER pins and grants [address, address + bytes), page-aligned, for
+ * `rights` (VTOE_REGION_*; without VTOE_REGION_WRITE the grants are read-only:
+ * the hypervisor keeps the backend from writing), and makes a region of it,
+ * usable by every lane of the connection. The key names the region until
+ * UNREGISTER; `slot` is its place in the state page.
+ *
+ * What is registered are the pages, not the addresses. When other pages come
+ * to the addresses (munmap, mremap, mmap over them, MADV_DONTNEED, a COW that
+ * gives the process a new page, execve, exit) the registration is stale: the
+ * old pages stay pinned and granted, and are what requests with the key read
+ * and write, until UNREGISTER. Never are the new pages touched by an old key.
+ * What leaves the pages in place changes nothing: mprotect, mlock, and fork (the
+ * pages are the parent's; the child gets copies, and no use of the keys).
+ *
+ * UNREGISTER (by `key`) returns when the backend has let go of the pages:
+ * requests that wait are cancelled, a send without a copy is waited for, which
+ * may take as long as the network does; only SIGKILL interrupts it. `stale` says
+ * whether the registration was.
+ *
+ * -EINVAL alignment, rights, more than region_bytes; -ENOMEM RLIMIT_MEMLOCK,
+ * or the device's limit; -EDQUOT the backend's limit of regions or pages; -ENOSPC
+ * no slot, or no grant reference; -EFAULT memory that cannot be pinned; -EPERM
+ * another process; -ENOTCONN, -ETIMEDOUT the backend; -ENOENT no such key.
  */
 struct vtoe_ioc_register {
 	vtoe_u64 address;
@@ -53,7 +94,10 @@ struct vtoe_ioc_register {
 	vtoe_u32 rights;
 	vtoe_u32 stale; /* out, of UNREGISTER */
 	vtoe_u64 key;	/* out; in for UNREGISTER */
+	vtoe_u32 slot;	/* out: below VTOE_STATE_SLOTS */
+	vtoe_u32 reserved;
 };
+VTOE_ASSERT(sizeof(struct vtoe_ioc_register) == 40);
 
 #define VTOE_IOC_INFO VTOE_IOC(VTOE_IOC_READ, 0x10u, struct vtoe_ioc_info)
 #define VTOE_IOC_EVENTFD \

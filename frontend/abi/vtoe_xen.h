@@ -56,6 +56,13 @@
 #define VTOE_XEN_REQUEST_OFFSET 0u
 #define VTOE_XEN_COMPLETION_OFFSET 2048u
 
+/* A byte of the ring page, 0 at first. The backend's process writes 1 when it
+ * has mapped the page, and has its system write 0 and ring the event channel
+ * when it ends, however it ends (gntdev's IOCTL_GNTDEV_SET_UNMAP_NOTIFY). After
+ * a 1, a 0 tells the frontend that nobody serves the ring any more, before
+ * xenbus does. A backend that never writes 1 is missed by xenbus alone. */
+#define VTOE_XEN_ALIVE_OFFSET 4095u
+
 /* Grant references of pages, by indirection: list pages, each granted
  * read-only, each of 1024 references in order. */
 #define VTOE_XEN_REFS_PER_PAGE 1024u

@@ -39,6 +39,7 @@ struct fake_region {
 	uint64_t key;
 	struct vtoe_range ranges[VTOE_REGION_MAX_RANGES];
 	uint32_t count;
+	char *outside; /* not in the shared memory: of the test */
 };
 
 struct fake_waiting {
@@ -66,6 +67,7 @@ struct fake {
 	char directory[64];
 	char path[96];
 	pthread_t thread;
+	pthread_mutex_t lock; /* held while the thread serves */
 	int listener, socket, memory_fd, doorbell, stop;
 	int vectors[MAX_LANES + 1];
 	char *memory;
@@ -211,7 +213,8 @@ static void move(struct fake *f, const struct vtoe_sqe *sqe, uint32_t from,
 
 		while (offset >= r->ranges[i].length)
 			offset -= r->ranges[i++].length;
-		at = f->memory + r->ranges[i].offset + offset;
+		at = (r->outside ? r->outside : f->memory) +
+		     r->ranges[i].offset + offset;
 		n = r->ranges[i].length - offset;
 		n = n < bytes ? n : bytes;
 		if (to_stream) {
@@ -243,6 +246,7 @@ static int region_add(struct fake *f, const struct vtoe_ctl_request *q,
 	if (i == MAX_REGIONS || f->region_count == f->p.regions)
 		return -EDQUOT;
 	r = &f->regions[i];
+	r->outside = NULL;
 	r->count = q->u.region.count;
 	if (!r->count || r->count > VTOE_REGION_MAX_RANGES)
 		return -EINVAL;
@@ -591,6 +595,37 @@ static void region_del(struct fake *f, uint64_t key,
 	__atomic_fetch_sub(&f->region_count, 1, __ATOMIC_RELAXED);
 }
 
+uint64_t fake_region_add(struct fake *f, void *at, uint64_t bytes)
+{
+	struct fake_region *r = NULL;
+	uint64_t key = 0;
+	uint32_t i;
+
+	pthread_mutex_lock(&f->lock);
+	for (i = 0; i < MAX_REGIONS && !r; i++)
+		if (!f->regions[i].key)
+			r = &f->regions[i];
+	if (r && f->region_count < f->p.regions) {
+		r->outside = at;
+		r->count = 1;
+		r->ranges[0] = (struct vtoe_range){ 0, bytes };
+		key = r->key = f->next_key += 0x9e3779b97f4a7c15ull;
+		__atomic_fetch_add(&f->region_count, 1, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return key;
+}
+
+int fake_region_del(struct fake *f, uint64_t key)
+{
+	struct vtoe_ctl_completion c = { .result = 0 };
+
+	pthread_mutex_lock(&f->lock);
+	region_del(f, key, &c);
+	pthread_mutex_unlock(&f->lock);
+	return c.result;
+}
+
 static void control_turn(struct fake *f)
 {
 	const struct vtoe_ctl_request *entry;
@@ -656,10 +691,12 @@ static void serve(struct fake *f)
 		if (read(f->doorbell, &count, sizeof(count)) < 0 &&
 		    errno != EAGAIN)
 			die("fake: doorbell");
+		pthread_mutex_lock(&f->lock);
 		control_turn(f);
 		for (i = 0; i < f->p.lanes; i++)
 			if (f->lanes[i].used)
 				lane_turn(f, &f->lanes[i]);
+		pthread_mutex_unlock(&f->lock);
 	}
 }
 
@@ -694,6 +731,7 @@ struct fake *fake_start(const struct fake_params *params)
 
 	if (!f)
 		die("fake: calloc");
+	pthread_mutex_init(&f->lock, NULL);
 	if (params)
 		f->p = *params;
 	f->p.memory = f->p.memory ? f->p.memory : 8u << 20;

@@ -69,6 +69,10 @@ const char *fake_path(const struct fake *fake);
 void fake_stop(struct fake *fake);
 /* Hangs up now, as a worker that is killed. */
 void fake_kill(struct fake *fake);
+/* A region of the test's own memory, as a guest's driver makes one. -> its key,
+ * 0: as many as there may be. Removing cancels what names it. */
+uint64_t fake_region_add(struct fake *fake, void *at, uint64_t bytes);
+int fake_region_del(struct fake *fake, uint64_t key);
 /* How many regions there are, how many bytes the last one had, in how many
  * ranges: for tests that wait for REGION_DEL. */
 uint32_t fake_regions(const struct fake *fake);

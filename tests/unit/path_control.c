@@ -429,6 +429,102 @@ static void test_linger_close(void **state)
 	stop();
 }
 
+/* -- regions that the port made (Xen: registered application memory) -- */
+
+static uint64_t gone[4];
+static unsigned gone_count;
+
+static void region_gone(struct port_link *link, uint64_t user_data)
+{
+	(void)link;
+	assert_true(gone_count < 4);
+	gone[gone_count++] = user_data;
+}
+
+static void recv_into(struct guest *g, uint32_t id, uint64_t key,
+		      uint64_t offset, uint32_t length)
+{
+	struct vtoe_sqe *e = entry(g, VTOE_OP_RECV, id, 7);
+
+	e->key = key;
+	e->offset = offset;
+	e->length = length;
+	submit(g);
+}
+
+/* The key of one works like any other on its connection, with its rights and
+ * bounds, and on no other connection; the control ring cannot remove it; removal
+ * is answered to the port, once, and when the connection ends meanwhile too. */
+static void test_external_region(void **state)
+{
+	static _Alignas(VTOE_PAGE) uint8_t outside[2 * VTOE_PAGE];
+	struct vtoe_ctl_request q = { .op = VTOE_CTL_REGION_DEL };
+	struct port_ops ops;
+	struct guest g, other;
+	uint64_t key, sending;
+	uint32_t id, id2;
+	int peer, peer2;
+
+	(void)state;
+	start();
+	join(&g);
+	join(&other);
+	ops = *g.conn->link.ops;
+	ops.region_gone = region_gone;
+	g.conn->link.ops = &ops;
+	gone_count = 0;
+	id = connected(&g, &peer);
+	id2 = connected(&other, &peer2);
+	assert_int_equal(conn_region_add(g.conn, outside, sizeof(outside),
+					 VTOE_REGION_WRITE, &key), 0);
+	assert_int_equal(conn_region_add(g.conn, outside, sizeof(outside),
+					 VTOE_REGION_READ, &sending), 0);
+	send_peer(peer, "hello", 5);
+	recv_into(&g, id, key, VTOE_PAGE - 2, 5);
+	assert_int_equal(wait_cqe(&g).result, 5);
+	assert_memory_equal(outside + VTOE_PAGE - 2, "hello", 5);
+	recv_into(&g, id, key, sizeof(outside), 1);
+	assert_int_equal(wait_cqe(&g).result, -ERANGE);
+	recv_into(&g, id, key, UINT64_MAX, 2);
+	assert_int_equal(wait_cqe(&g).result, -ERANGE);
+	/* O8, O7, G5 */
+	recv_into(&g, id, sending, 0, 5);
+	assert_int_equal(wait_cqe(&g).result, -EACCES);
+	recv_into(&other, id2, key, 0, 5);
+	assert_int_equal(wait_cqe(&other).result, -ENOKEY);
+	q.u.key = key;
+	assert_int_equal(ctl(&g, q).result, -ENOKEY);
+	assert_int_equal(ctl(&other, q).result, -ENOKEY);
+	assert_int_equal(conn_region_remove(other.conn, key, 1, true),
+			 -ENOKEY);
+	/* O9: what waits ends first, then the port is told */
+	recv_into(&g, id, key, 0, 5);
+	assert_int_equal(conn_region_remove(g.conn, key, 41, true), TOE_ASYNC);
+	assert_int_equal(wait_cqe(&g).result, -ECANCELED);
+	wait_until(gone_count == 1);
+	assert_int_equal(gone[0], 41);
+	send_peer(peer, "later", 5);
+	recv_into(&g, id, key, 0, 5);
+	assert_int_equal(wait_cqe(&g).result, -ENOKEY);
+	assert_memory_equal(outside + VTOE_PAGE - 2, "hello", 5);
+	/* the connection ends while a removal waits */
+	receive_peer(peer, g.memory + ARENA, 1);
+	recv_into(&g, id, g.key, 0, 5);
+	assert_int_equal(wait_cqe(&g).result, 5);
+	assert_int_equal(conn_region_add(g.conn, outside, sizeof(outside),
+					 VTOE_REGION_WRITE, &key), 0);
+	recv_into(&g, id, key, 0, 5);
+	assert_int_equal(conn_region_remove(g.conn, key, 42, true), TOE_ASYNC);
+	conn_leave(g.conn);
+	wait_until(gone_count == 2);
+	assert_int_equal(gone[1], 42);
+	close(peer);
+	close(peer2);
+	leave(&other);
+	stop();
+	assert_int_equal(gone_count, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -443,6 +539,7 @@ int main(void)
 		cmocka_unit_test(test_leave_shared),
 		cmocka_unit_test(test_linger_taken_back),
 		cmocka_unit_test(test_linger_close),
+		cmocka_unit_test(test_external_region),
 	};
 
 	return PATH_RUN(tests);

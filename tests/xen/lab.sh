@@ -10,7 +10,8 @@
 #   --guests "pv pvh"         types of guests, one after the other
 #   --cases "NAME ..."        cases/NAME.sh; all if not given
 #   --rounds N                of each fault (default 3)
-#   --bench                   cases of bench/ in place of those of cases/
+#   --bench                   the comparison, bench/, in place of the cases
+#   --settings "NAME=VALUE"   variables for the cases
 #   --shell                   afterwards (or at once, without --cases) dom0 is
 #                             kept, and runs scripts that come by
 #                             `nsenter --net=/run/netns/NS socat - TCP:10.9.0.2:7000`
@@ -28,12 +29,12 @@ top=$(realpath "$here/../..")
 began=$SECONDS
 say() { printf '[%2d:%02d] %s\n' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "$*"; }
 usage() {
-	sed -n '3,28s/^# \{0,1\}//p' "$0"
+	sed -n '3,29s/^# \{0,1\}//p' "$0"
 	exit "$1"
 }
 
 suite=trixie guests='pv pvh' cases='' rounds=3 kind=cases shell='' build=$PWD
-limit=1500
+limit=1500 settings=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--suite) suite=$2; shift ;;
@@ -42,7 +43,8 @@ while [ $# -gt 0 ]; do
 	--rounds) rounds=$2; shift ;;
 	--build) build=$(realpath "$2"); shift ;;
 	--seconds) limit=$2; shift ;;
-	--bench) kind=bench ;;
+	--bench) kind=bench limit=3400 ;;
+	--settings) settings=$2; shift ;;
 	--shell) shell=1 ;;
 	-h | --help) usage 0 ;;
 	-*) usage 99 >&2 ;;
@@ -124,6 +126,9 @@ cat > "$root/lab/settings" <<- S
 	ROUNDS='$rounds'
 	LAB_SHELL='$shell'
 S
+for s in $settings; do
+	echo "export ${s%%=*}='${s#*=}'" | sed "s/,/ /g"
+done >> "$root/lab/settings"
 chmod +x "$root/lab/dom0" "$root/lab/guest" "$root/labinit"
 
 say "make the images"
@@ -165,11 +170,11 @@ blob 200m 200000000
 blob 50m 50000000
 blob 1m 1000000
 for p in tests/netns/sockapi_peer tests/netns/manyconns tests/netns/echo \
-	tests/bench/vtoe-bench; do
+	tests/xen/register_peer; do
 	rm -f "$dir/peer/${p##*/}"
 	[ ! -x "$build/$p" ] || cp -f "$build/$p" "$dir/peer/"
 done
-"${in[@]}" python3 "$here/peer.py" "$dir/peer" > "$dir/peer.log" 2>&1 & pids+=($!)
+BUILD=$build "${in[@]}" python3 "$here/peer.py" "$dir/peer" > "$dir/peer.log" 2>&1 & pids+=($!)
 for port in 5201 5202 5203; do
 	"${in[@]}" iperf3 -s -B 10.9.0.1 -p $port > "$dir/iperf3.$port.log" 2>&1 & pids+=($!)
 done
@@ -219,7 +224,10 @@ if ! grep -q '^END' "$verdicts"; then
 fi
 echo
 grep -v '^END' "$verdicts" || true
-grep '^FAIL ' "$verdicts" | while read -r _ name _; do
+[ ! -f "$dir/logs/samples" ] ||
+	python3 "$here/bench.py" "$dir/logs/samples" "$build/bench-xen.json" \
+		"$build/bench-xen.svg"
+{ grep '^FAIL ' "$verdicts" || true; } | while read -r _ name _; do
 	log=$dir/logs/${name/\//-}.log
 	[ ! -f "$log" ] || echo "read $log"
 done

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # lib.sh: what a case may use, in dom0. A case is cases/NAME.sh, run by dom0.sh
 # once for each type of guest that its head names; it states what it EXPECTs,
 # goes on after a failure, and fails when one expectation did. Its head:

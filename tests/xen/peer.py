@@ -5,7 +5,8 @@
 Serves the files of DIRECTORY over HTTP at 10.9.0.1:8080. At port 8090 a POST
 runs its body with bash in this network namespace, in DIRECTORY, and answers
 with the output; the header Status carries the exit status, Limit of the
-request the seconds that it may take (124: it took longer). Only the lab's own
+request the seconds that it may take (124: it took longer). $BUILD is where
+vtoe is built for this machine. Only the lab's own
 dom0 reaches that address: it is on a tap device of a namespace of the lab's.
 """
 import functools

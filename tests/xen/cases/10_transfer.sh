@@ -24,7 +24,7 @@ operations() {
 }
 steady() {
 	local before after start
-	# shellcheck disable=SC2034 # for eval
+	# shellcheck disable=SC2034 # in eval
 	start=$(moved)
 	guest_begin 60 "vtoe-run --require iperf3 -c $PEER -t 6 $1"
 	wait_for 20 eval '[ $(($(moved) - start)) -gt 3000000 ]'

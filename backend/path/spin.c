@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "path/spin.h"
+
+#include <string.h>
+
+void spin_init(struct spin *s, uint32_t most)
+{
+	memset(s, 0, sizeof(*s));
+	s->most = s->window = most;
+}
+
+void spin_found(struct spin *s, uint64_t now, uint64_t bytes)
+{
+	uint64_t moved = bytes - s->bytes;
+
+	s->bytes = bytes;
+	if (s->looking && spin_is_on(s, now))
+		s->window = s->most;
+	s->looking = false;
+	s->until = 0;
+	if (moved > SPIN_BULK_BYTES)
+		return;
+	if (!s->window && s->most && ++s->skipped % SPIN_RETRY == 0)
+		s->window = s->most;
+	if (s->window)
+		s->until = now + s->window;
+}
+
+void spin_missed(struct spin *s, uint64_t now)
+{
+	if (!s->until)
+		return;
+	s->looking = true;
+	if (spin_is_on(s, now))
+		return;
+	s->looking = false;
+	s->until = 0;
+	s->window /= 2;
+}
