@@ -34,3 +34,11 @@ void worker_xen_turn(struct worker_xen *x, struct vtoe_stats *stats)
 	(void)x;
 	(void)stats;
 }
+
+bool worker_xen_refused(struct worker_xen *x, char *why, size_t size)
+{
+	(void)x;
+	(void)why;
+	(void)size;
+	return false;
+}

@@ -26,5 +26,8 @@ int worker_xen_serve(struct worker_xen *x, struct device *d,
 		     const struct vtoe_device_page *page);
 /* After each turn: answers what ended meanwhile, and counts. */
 void worker_xen_turn(struct worker_xen *x, struct vtoe_stats *stats);
+/* Why the guest was refused something, in one line, once for each time. */
+#define WORKER_XEN_WHY 224
+bool worker_xen_refused(struct worker_xen *x, char *why, size_t size);
 
 #endif
