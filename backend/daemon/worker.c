@@ -152,7 +152,7 @@ static void worker_confine(struct worker *w)
 				       (w->setup.max_lanes + 8) + 256,
 		.locked = w->setup.total_memory,
 	};
-	const struct device_limits d = {
+	struct device_limits d = {
 		.peers = w->setup.max_peers,
 		.lanes = w->setup.max_lanes,
 		.streams = w->setup.max_streams,
@@ -179,6 +179,8 @@ static void worker_confine(struct worker *w)
 		w->xen = worker_xen_open(&w->setup, &rc, &what);
 		if (!w->xen)
 			worker_fail(what, -rc);
+		if (d.zerocopy_min && !worker_xen_may_zerocopy())
+			d.zerocopy_min = 0;
 	}
 	rc = isolation_mounts(&what);
 	if (rc)

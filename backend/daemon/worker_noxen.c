@@ -14,6 +14,11 @@ struct worker_xen *worker_xen_open(const struct worker_setup *setup,
 	return NULL;
 }
 
+bool worker_xen_may_zerocopy(void)
+{
+	return false;
+}
+
 int worker_xen_fd(const struct worker_xen *x)
 {
 	(void)x;

@@ -47,6 +47,19 @@ struct worker_xen *worker_xen_open(const struct worker_setup *setup,
 	return x;
 }
 
+bool worker_xen_may_zerocopy(void)
+{
+	FILE *file = fopen("/sys/hypervisor/guest_type", "re");
+	char type[8] = "";
+
+	if (!file)
+		return false;
+	if (!fgets(type, sizeof(type), file))
+		type[0] = '\0';
+	fclose(file);
+	return type[0] && strncmp(type, "PV\n", 3);
+}
+
 int worker_xen_fd(const struct worker_xen *x)
 {
 	return xen_device_fd(&x->device);
