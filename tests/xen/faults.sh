@@ -24,7 +24,6 @@ peer_echoes() {
 load_start() {
 	local id was
 	id=$(domid) || return 1
-	peer_echoes || return 1
 	xenstore-rm "/local/domain/$id/data/lab/load" 2> /dev/null
 	was=$(counter rx_bytes "$G")
 	in_guest 15 "rm -f /tmp/load.*
@@ -104,39 +103,50 @@ breaks_in_guest() {
 
 # -- what must be as before --------------------------------------------------------
 
-guest_available() {
-	in_guest 10 'grep MemAvailable /proc/meminfo | tr -dc 0-9' && echo "$OUT"
+# What the driver still has (pages, connections; 1 page is its ring), and the
+# memory that the guest has left. All in one question, as each costs a round trip.
+NUMBERS='cat /sys/bus/xen/drivers/vtoe/*_pages /sys/bus/xen/drivers/vtoe/connections \
+		/sys/module/vtoe/parameters/quarantined_pages 2> /dev/null | sort -n | tail -n 1
+	grep MemAvailable /proc/meminfo | tr -dc 0-9'
+FETCH="vtoe-run --require curl -sS --max-time 30 http://$PEER:8080/1m | sha256sum | cut -d' ' -f1"
+guest_numbers() { # in $held and $available
+	in_guest 10 "$NUMBERS" && read -r held available <<< "$(echo $OUT)"
 }
-
-# The driver's own numbers of pages and connections: none is left but its ring.
-guest_driver_is_empty() {
-	in_guest 10 'cat /sys/bus/xen/drivers/vtoe/*_pages \
-			/sys/bus/xen/drivers/vtoe/connections \
-			/sys/module/vtoe/parameters/quarantined_pages 2> /dev/null |
-		while read -r n; do [ "$n" -le 1 ] || exit 1; done' > /dev/null
+guest_holds_nothing() { guest_numbers && [ "${held:-0}" -le 1 ]; }
+guest_has_memory() {
+	[ "$available" -ge $((base_available - SLACK_KB)) ] || {
+		guest_numbers && [ "$available" -ge $((base_available - SLACK_KB)) ]
+	}
 }
+# guest_is_served: 1 MB, SHA-256 equal; and its numbers
+guest_is_served() {
+	local sum
+	in_guest 60 "$FETCH; $NUMBERS" || return 1
+	read -r sum held available <<< "$(echo $OUT)"
+	[ "$sum" = "${sum_1m:=$(curl -sS "http://$PEER:8080/1m.sum")}" ]
+}
+guest_is_empty() { [ "${held:-0}" -le 1 ] || wait_for 15 guest_holds_nothing; }
 
 # base: at the beginning of a case, after a first transfer
 base() {
-	guest_fetches 1m 30 || fail "the guest does not fetch, before any fault"
-	wait_for 10 guest_driver_is_empty
+	guest_is_served || fail "the guest does not fetch, before any fault"
+	guest_is_empty || fail "the driver holds $held pages, before any fault"
 	base_mapped=$(mapped_pages "$(domid)")
-	base_available=$(guest_available)
+	guest_numbers
+	base_available=$available
+	peer_echoes
 	say "base: $base_mapped pages mapped, $base_available KiB available"
 }
 
 mapped_is_base() { [ "$(mapped_pages "$(domid)")" = "$base_mapped" ]; }
-available_is_base() {
-	[ "$(guest_available)" -ge $((base_available - SLACK_KB)) ]
-}
 
 # restored ROUND: the device, dom0 and the guest are as at base
 restored() {
 	expect "$1: connected again" connected 30
-	expect "$1: serves, SHA-256 equal" guest_fetches 1m 30
-	expect "$1: the driver holds no page" wait_for 15 guest_driver_is_empty
+	expect "$1: serves, SHA-256 equal" guest_is_served
+	expect "$1: the driver holds no page" guest_is_empty
 	expect "$1: dom0 maps $base_mapped pages, as before" wait_for 10 mapped_is_base
-	expect "$1: the guest has its memory back" wait_for 10 available_is_base
+	expect "$1: the guest has its memory back" wait_for 10 guest_has_memory
 }
 
 # Nothing of a domain that ended is left in dom0.
@@ -155,6 +165,7 @@ beside() {
 	local vtoed worker moved
 	head -c 32000000 /dev/urandom > /tmp/canary
 	sha256sum < /tmp/canary > /tmp/canary.sum
+	peer_echoes
 	with_h load_start 3000 || fail "no load in the second guest"
 	vtoed=$(vtoed_pid)
 	worker=$(with_h worker_pid)

@@ -7,6 +7,7 @@
 # limit: 300
 . /lab/faults.sh
 h_ready || fail "no second guest"
+peer_echoes
 with_h guest_fetches 50m 100 > /tmp/h.log &
 h=$!
 expect "the guest g fetches 50 MB" guest_fetches 50m 100

@@ -28,7 +28,7 @@ refused "more mappings than dom0 may have" 'gnttab_max_maptrack_frames=[0-9]+ on
 	peer_memory=2M total_memory=2G
 expect "what fits is attached" eval 'attach_h peer_memory=2M total_memory=64M lanes=64 regions=8 peers=40'
 expect "and connects" with_h connected 30
-expect "and serves" with_h guest_fetches 1m 30
+expect "and serves" with_h guest_is_served
 # of the configuration, when the guest goes beyond
 log=$(wc -l < /tmp/logs/vtoed.log)
 one_line() { # TEXT REGEX
@@ -49,4 +49,4 @@ one_line "connections" 'connection number [0-9]+ is refused: the guest may have 
 one_line "pages of a guest" 'a connection of [0-9]+ pages is refused: the guest.s memory is used up .64 MiB.: raise total_memory'
 with_h guest_destroy
 vtoectl detach h > /dev/null 2>&1
-expect "the first guest is served" guest_fetches 1m 30
+expect "the first guest is served" guest_is_served
