@@ -198,15 +198,13 @@ bool worker_xen_refused(struct worker_xen *x, char *why, size_t size)
 			 "may have %u: raise peers in vtoed.conf (%u is the "
 			 "most)", x->refused.connection,
 			 x->device.connections, XEN_CONNECTIONS);
-	else if (error == -EUSERS ||
-		 error == -EDQUOT)
+	else if (error == -EUSERS || error == -EDQUOT)
 		snprintf(why, size, "a %s of %u pages is refused: the guest's "
 			 "memory is used up (%llu MiB): raise total_memory in "
 			 "vtoed.conf", what, pages,
 			 (unsigned long long)(x->total_memory >> 20));
 	else
-		snprintf(why, size, "a %s of %u pages is refused: %s", what,
-			 pages, strerror(-error));
+		return false; /* a mistake of the guest's */
 	return true;
 }
 

@@ -71,17 +71,17 @@ void front_write_number(struct front *f, const char *key, uint32_t value)
 	front_write(f, key, text);
 }
 
-int front_backend_state(struct front *f)
+int front_backend_number(struct front *f, const char *key)
 {
 	char path[160], *text;
-	int state = -1;
+	int number = -1;
 
-	snprintf(path, sizeof(path), "%s/state", f->backend);
+	snprintf(path, sizeof(path), "%s/%s", f->backend, key);
 	text = xs_read(f->xs, XBT_NULL, path, NULL);
 	if (text)
-		state = atoi(text);
+		number = atoi(text);
 	free(text);
-	return state;
+	return number;
 }
 
 const char *front_wait_backend(struct front *f, int state, unsigned int ms)
@@ -89,7 +89,7 @@ const char *front_wait_backend(struct front *f, int state, unsigned int ms)
 	uint64_t until = now_ms() + ms;
 	int is;
 
-	while ((is = front_backend_state(f)) != state) {
+	while ((is = front_backend_number(f, "state")) != state) {
 		if (now_ms() > until)
 			return wrong("the backend is in state %d, not %d", is,
 				     state);

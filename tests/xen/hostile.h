@@ -65,8 +65,8 @@ uint32_t random32(void);
 /* -- xenstore -- */
 void front_write(struct front *f, const char *key, const char *value);
 void front_write_number(struct front *f, const char *key, uint32_t value);
-/* -1: no number there. */
-int front_backend_state(struct front *f);
+/* A number of the backend's; -1: none there. */
+int front_backend_number(struct front *f, const char *key);
 const char *front_wait_backend(struct front *f, int state, unsigned int ms);
 
 /* -- pages -- */

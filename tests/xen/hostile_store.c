@@ -54,10 +54,11 @@ static const char *garbage_keys(struct front *f)
 	return NULL;
 }
 
-/* References and channels that are numbers, but not what they should be. */
+/* References and channels that are numbers, but not what they should be. (0 and
+ * 1 are the guest's console and xenstore ring.) */
 static const char *wrong_numbers(struct front *f)
 {
-	static const uint32_t refs[] = { 0, 7, 100000, 0xffffffff };
+	static const uint32_t refs[] = { 7, 100000, 0x7fffffff, 0xffffffff };
 	static const uint32_t ports[] = { 0, 1, 4000, 0xffffffff };
 	char value[16];
 	unsigned int i;

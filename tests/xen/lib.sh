@@ -138,22 +138,38 @@ guest_begin() {
 		2> /dev/null || return 98
 }
 guest_end() {
-	local path=/local/domain/$guest_id/data/lab was status
+	local path=/local/domain/$guest_id/data/lab answers watcher status
 	local end=$((SECONDS + guest_limit + 10))
 	OUT=
-	while [ $SECONDS -lt $end ]; do
-		read -r was status <<< "$(xenstore-read "$path/status" 2> /dev/null)"
-		if [ "$was" = $guest_serial ]; then
-			OUT=$(xenstore-read "$path/output" 2> /dev/null | base64 -d)
-			[ "$status" = 137 ] && status=124
-			[ "$status" = 0 ] || echo "guest: status $status: $OUT"
-			return "$status"
-		fi
-		[ "$(domid)" = "$guest_id" ] || return 98
-		sleep 0.1
+	# its first event is not one: whatever is there is looked at
+	exec {answers}< <(exec xenstore-watch "$path/status" 2> /dev/null)
+	watcher=$!
+	status=
+	until guest_has_answered || [ $SECONDS -ge $end ]; do
+		read -r -t 2 -u "$answers" _ && continue
+		[ "$(domid)" = "$guest_id" ] || {
+			status=98
+			break
+		}
 	done
-	echo "guest: no answer in $guest_limit s"
-	return 124
+	kill $watcher
+	exec {answers}<&-
+	case $status in
+	'')
+		echo "guest: no answer in $guest_limit s"
+		return 124
+		;;
+	98) return 98 ;;
+	137) status=124 ;;
+	esac
+	OUT=$(xenstore-read "$path/output" 2> /dev/null | base64 -d)
+	[ "$status" = 0 ] || echo "guest: status $status: $OUT"
+	return "$status"
+}
+guest_has_answered() { # -> $status
+	local was said
+	read -r was said <<< "$(xenstore-read "$path/status" 2> /dev/null)"
+	[ "$was" = $guest_serial ] && status=$said
 }
 
 # -- the backend ------------------------------------------------------------------
