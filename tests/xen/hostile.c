@@ -426,6 +426,7 @@ int main(int argc, char **argv)
 	}
 	snprintf(f.backend, sizeof(f.backend), "%s", backend);
 	free(backend);
+	front_write(&f, "state", "6"); /* whoever was here before is gone */
 	for (i = 0; i < lies_device_count + lies_store_count; i++) {
 		const struct lie *l = i < lies_device_count ? &lies_device[i] :
 				      &lies_store[i - lies_device_count];
