@@ -297,8 +297,6 @@ int config_init_guest(struct config_guest *guest, const char *name,
 	guest->streams = 16384;
 	guest->peer_streams = 16384;
 	guest->regions = 64;
-	guest->peer_memory = 128ull << 20;
-	guest->total_memory = 16ull << 30;
 	guest->spin_usec = SPIN_BY_PORT;
 	guest->zerocopy_min = 16384;
 	guest->credit = 64;
@@ -404,11 +402,27 @@ static int config_check_domain(struct config_guest *guest,
 	return 0;
 }
 
+/*
+ * Shared memory costs nothing before it is used. Xen's pages are mapped, all of
+ * a connection's at once, and the driver domain may map so many of all guests
+ * together (by default 1 GiB).
+ */
+static void config_default_memory(struct config_guest *guest)
+{
+	bool xen = guest->port == CONFIG_PORT_XEN;
+
+	if (!guest->peer_memory)
+		guest->peer_memory = xen ? 16ull << 20 : 128ull << 20;
+	if (!guest->total_memory)
+		guest->total_memory = xen ? 512ull << 20 : 16ull << 30;
+}
+
 int config_check_guest(struct config_guest *guest, const char *run_dir,
 		       struct config_error *error)
 {
 	int length;
 
+	config_default_memory(guest);
 	if (config_check_domain(guest, error) ||
 	    config_check_network(guest, error))
 		return -1;

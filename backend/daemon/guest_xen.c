@@ -110,15 +110,31 @@ static int guest_xen_find(struct guest *guest, uint32_t *domid)
 	return *domid && store->ops->exists(store, *domid) ? 0 : -ENOENT;
 }
 
+/* Every guest that is attached may use what its configuration allows. */
+static int guest_xen_check_limits(struct guest *guest, uint32_t domid,
+				  char *why)
+{
+	struct xenbus_store *store = guest->xen->device.store;
+	struct xenbus_needs needs = {
+		.connection = guest->xen->device.offer.connection_pages,
+		.guest = guest->config.total_memory / VTOE_PAGE,
+	};
+	struct list *at, *next;
+
+	list_for_each_safe(at, next, &guest->host->xen->guests)
+		if (guest_of_xen(at) != guest)
+			needs.others += guest_of_xen(at)->config.total_memory /
+					VTOE_PAGE;
+	return store->ops->check_limits(store, domid, &needs, why);
+}
+
 static void guest_xen_offer(struct guest *guest, uint32_t domid)
 {
 	struct guest_xen *xen = guest->xen;
-	struct xenbus_store *store = xen->device.store;
 	char why[XENBUS_WHY_MAX];
 	int error;
 
-	if (store->ops->check_limits(store, domid,
-				     xen->device.offer.connection_pages, why)) {
+	if (guest_xen_check_limits(guest, domid, why)) {
 		vtoe_log(VTOE_LOG_ERROR, "guest %s: %s", guest->config.name,
 			 why);
 		snprintf(guest->failure, sizeof(guest->failure), "%s", why);
@@ -283,8 +299,6 @@ void guest_xen_close(struct guest_host *host)
 /* Refuses a domain that another guest has, and one that is not there. */
 static int guest_xen_check(struct guest *guest, char *why)
 {
-	struct guest_xen *xen = guest->xen;
-	struct xenbus_store *store = xen->device.store;
 	struct list *at, *next;
 	uint32_t domid;
 
@@ -307,9 +321,7 @@ static int guest_xen_check(struct guest *guest, char *why)
 			 other->config.name);
 		return -1;
 	}
-	return store->ops->check_limits(store, domid,
-					xen->device.offer.connection_pages,
-					why);
+	return guest_xen_check_limits(guest, domid, why);
 }
 
 int guest_xen_attach(struct guest *guest, char *why)

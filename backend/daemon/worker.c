@@ -152,7 +152,7 @@ static void worker_confine(struct worker *w)
 				       (w->setup.max_lanes + 8) + 256,
 		.locked = w->setup.total_memory,
 	};
-	const struct device_limits d = {
+	struct device_limits d = {
 		.peers = w->setup.max_peers,
 		.lanes = w->setup.max_lanes,
 		.streams = w->setup.max_streams,
@@ -179,6 +179,8 @@ static void worker_confine(struct worker *w)
 		w->xen = worker_xen_open(&w->setup, &rc, &what);
 		if (!w->xen)
 			worker_fail(what, -rc);
+		if (d.zerocopy_min && !worker_xen_may_zerocopy())
+			d.zerocopy_min = 0;
 	}
 	rc = isolation_mounts(&what);
 	if (rc)
@@ -384,6 +386,21 @@ static void worker_log_violation(struct worker *w)
 	w->device.parked_conn = 0;
 }
 
+static void worker_log_refusal(struct worker *w)
+{
+	char why[WORKER_XEN_WHY];
+
+	if (w->device.refused_conn)
+		worker_log_guest(w, "peer %u is refused more than its %u %s: "
+				 "raise %s in vtoed.conf if it needs them",
+				 w->device.refused_conn,
+				 w->device.refused_limit,
+				 w->device.refused_key, w->device.refused_key);
+	w->device.refused_conn = 0;
+	if (w->xen && worker_xen_refused(w->xen, why, sizeof(why)))
+		worker_log_guest(w, "%s", why);
+}
+
 static _Noreturn void worker_run(struct worker *w)
 {
 	unsigned events;
@@ -408,6 +425,7 @@ static _Noreturn void worker_run(struct worker *w)
 		if (w->xen)
 			worker_xen_turn(w->xen, w->device.stats);
 		worker_log_violation(w);
+		worker_log_refusal(w);
 	}
 }
 

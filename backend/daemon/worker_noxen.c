@@ -14,6 +14,11 @@ struct worker_xen *worker_xen_open(const struct worker_setup *setup,
 	return NULL;
 }
 
+bool worker_xen_may_zerocopy(void)
+{
+	return false;
+}
+
 int worker_xen_fd(const struct worker_xen *x)
 {
 	(void)x;
@@ -33,4 +38,12 @@ void worker_xen_turn(struct worker_xen *x, struct vtoe_stats *stats)
 {
 	(void)x;
 	(void)stats;
+}
+
+bool worker_xen_refused(struct worker_xen *x, char *why, size_t size)
+{
+	(void)x;
+	(void)why;
+	(void)size;
+	return false;
 }

@@ -2,7 +2,9 @@
 #include "daemon/worker_xen.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "port/xen_peer.h"
 
@@ -12,6 +14,10 @@ struct worker_xen {
 	struct xen_device device;
 	uint32_t max_peers;
 	uint64_t peer_memory, total_memory;
+	/* The last refusal, for worker_xen_refused(). */
+	struct vtoe_xen_request refused;
+	int refused_error; /* 0: none new */
+	bool refused_map;  /* by the hypervisor */
 };
 
 struct worker_xen *worker_xen_open(const struct worker_setup *setup,
@@ -39,6 +45,19 @@ struct worker_xen *worker_xen_open(const struct worker_setup *setup,
 	x->peer_memory = setup->peer_memory;
 	x->total_memory = setup->total_memory;
 	return x;
+}
+
+bool worker_xen_may_zerocopy(void)
+{
+	FILE *file = fopen("/sys/hypervisor/guest_type", "re");
+	char type[8] = "";
+
+	if (!file)
+		return false;
+	if (!fgets(type, sizeof(type), file))
+		type[0] = '\0';
+	fclose(file);
+	return type[0] && strncmp(type, "PV\n", 3);
 }
 
 int worker_xen_fd(const struct worker_xen *x)
@@ -152,6 +171,55 @@ static bool xen_serve(struct worker_xen *x, struct device *d,
 	}
 }
 
+static void xen_note_refusal(struct worker_xen *x, const struct device *d,
+			     const struct vtoe_xen_request *q, int result,
+			     uint64_t map_failures)
+{
+	/* a table of the connection's is full: conn.c says which */
+	if (result >= 0 || (result == -EDQUOT && d->refused_conn) ||
+	    (q->op != VTOE_XEN_CONNECT && q->op != VTOE_XEN_REGION_ADD))
+		return;
+	x->refused = *q;
+	x->refused_error = result;
+	x->refused_map = x->device.map_failures != map_failures;
+}
+
+bool worker_xen_refused(struct worker_xen *x, char *why, size_t size)
+{
+	const char *what = x->refused.op == VTOE_XEN_CONNECT ? "connection" :
+							       "registration";
+	uint32_t pages = x->refused.u.memory.pages;
+	int error = x->refused_error;
+
+	x->refused_error = 0;
+	if (!error)
+		return false;
+	if (x->refused_map)
+		snprintf(why, size, "a %s of %u pages cannot be mapped: the "
+			 "guest's references are not valid, or Xen's table of "
+			 "this domain's mappings is full: raise "
+			 "gnttab_max_maptrack_frames on Xen's command line",
+			 what, pages);
+	else if (error == -EINVAL && pages > x->device.max_pages)
+		snprintf(why, size, "a %s of %u pages is refused: it may have "
+			 "%u: raise peer_memory in vtoed.conf (32M is the most)",
+			 what, pages, x->device.max_pages);
+	else if (error == -EUSERS &&
+		 x->refused.connection >= x->device.connections)
+		snprintf(why, size, "connection number %u is refused: the guest "
+			 "may have %u: raise peers in vtoed.conf (%u is the "
+			 "most)", x->refused.connection,
+			 x->device.connections, XEN_CONNECTIONS);
+	else if (error == -EUSERS || error == -EDQUOT)
+		snprintf(why, size, "a %s of %u pages is refused: the guest's "
+			 "memory is used up (%llu MiB): raise total_memory in "
+			 "vtoed.conf", what, pages,
+			 (unsigned long long)(x->total_memory >> 20));
+	else
+		return false; /* a mistake of the guest's */
+	return true;
+}
+
 static int xen_serve_ring(struct worker_xen *x, struct device *d,
 			  const struct vtoe_device_page *page)
 {
@@ -160,13 +228,15 @@ static int xen_serve_ring(struct worker_xen *x, struct device *d,
 
 	/* the ring's size is the most that can be there */
 	for (n = 0; n < (int)VTOE_XEN_RING_ENTRIES; n++) {
-		uint64_t key = 0;
+		uint64_t key = 0, failures = x->device.map_failures;
 
 		rc = xen_device_take(&x->device, &q);
 		if (rc <= 0)
 			return rc;
-		if (!xen_serve(x, d, &q, page, &result, &key))
-			xen_device_answer(&x->device, &q, result, key);
+		if (xen_serve(x, d, &q, page, &result, &key))
+			continue;
+		xen_note_refusal(x, d, &q, result, failures);
+		xen_device_answer(&x->device, &q, result, key);
 	}
 	return 0;
 }

@@ -18,6 +18,16 @@ struct worker_xen;
  * in *what. */
 struct worker_xen *worker_xen_open(const struct worker_setup *setup,
 				   int *error, const char **what);
+/*
+ * Whether sockets may be handed pages of the guest (SEND_ZC). Not in a PV dom0:
+ * there, gntdev unmaps by way of the process's page tables, and puts that off
+ * while a packet still has the page. When a worker ends meanwhile, however it
+ * ends, those tables are gone by then: the unmapping fails, or hits whoever has
+ * them now (seen on Linux 6.12: a warning in gntdev.c for each page, grants that
+ * stay mapped for ever, and mappings of the next worker with holes in them).
+ * Before worker_confine() closes /sys.
+ */
+bool worker_xen_may_zerocopy(void);
 /* To be watched; readable when the guest rang. */
 int worker_xen_fd(const struct worker_xen *x);
 /* Serves what rang. `page` is what new connections are shown. -EPROTO: the
@@ -26,5 +36,8 @@ int worker_xen_serve(struct worker_xen *x, struct device *d,
 		     const struct vtoe_device_page *page);
 /* After each turn: answers what ended meanwhile, and counts. */
 void worker_xen_turn(struct worker_xen *x, struct vtoe_stats *stats);
+/* Why the guest was refused something, in one line, once for each time. */
+#define WORKER_XEN_WHY 224
+bool worker_xen_refused(struct worker_xen *x, char *why, size_t size);
 
 #endif

@@ -42,6 +42,13 @@ struct xenbus_node {
 
 struct xenbus_store;
 
+/* Pages of a guest that this domain maps. */
+struct xenbus_needs {
+	uint32_t connection; /* of one connection */
+	uint64_t guest;	     /* all of this guest's together, at most */
+	uint64_t others;     /* of the guests that are attached already */
+};
+
 /* Each returns 0 (or what is said) or -errno, and waits for nobody but
  * xenstored. */
 struct xenbus_ops {
@@ -64,10 +71,9 @@ struct xenbus_ops {
 	/* By name; -ENOENT. */
 	int (*find)(struct xenbus_store *store, const char *name,
 		    uint32_t *domid);
-	/* Whether connections of so many pages fit the limits of both sides;
-	 * else -1 with @why. */
+	/* Whether it fits the limits of both sides; else -1 with @why. */
 	int (*check_limits)(struct xenbus_store *store, uint32_t domid,
-			    uint32_t pages, char *why);
+			    const struct xenbus_needs *needs, char *why);
 	void (*close)(struct xenbus_store *store);
 };
 

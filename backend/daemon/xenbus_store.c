@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <xenctrl.h>
+#include <xenhypfs.h>
 #include <xenstore.h>
 
 #include "daemon/xenbus.h"
@@ -20,6 +21,10 @@
 #define ATTEMPTS 16
 #define GNTDEV_LIMIT "/sys/module/xen_gntdev/parameters/limit"
 #define GRANTS_PER_FRAME 512
+/* What Xen's command line says of the mappings that a domain may have; 256 of
+ * them are in a frame of its table. */
+#define MAPTRACK_FRAMES "/params/gnttab_max_maptrack_frames"
+#define MAPPINGS_PER_FRAME 256
 #define BACKENDS "/local/domain/0/backend/vtoe"
 
 struct xen_store {
@@ -186,12 +191,28 @@ static uint32_t store_gntdev_limit(void)
 	return limit;
 }
 
-static int store_check_limits(struct xenbus_store *store, uint32_t domid,
-			      uint32_t pages, char *why)
+/* How many pages of other domains this one may map; 0: not known. */
+static uint64_t store_mappings(void)
 {
-	struct gnttab_query_size query = { .dom = (domid_t)domid };
-	uint32_t limit = store_gntdev_limit();
-	uint64_t grants;
+	struct xenhypfs_handle *fs = xenhypfs_open(NULL, 0);
+	uint64_t frames = 0;
+	char *text;
+
+	if (!fs)
+		return 0;
+	text = xenhypfs_read(fs, MAPTRACK_FRAMES);
+	if (text)
+		frames = strtoull(text, NULL, 0);
+	free(text);
+	xenhypfs_close(fs);
+	return frames * MAPPINGS_PER_FRAME;
+}
+
+static int store_check_mappings(const struct xenbus_needs *needs, char *why)
+{
+	uint32_t limit = store_gntdev_limit(), pages = needs->connection;
+	uint64_t mappings = store_mappings();
+	uint64_t all = needs->guest + needs->others;
 
 	if (limit && limit <= pages) {
 		snprintf(why, XENBUS_WHY_MAX, "a connection may have %u pages, "
@@ -200,6 +221,27 @@ static int store_check_limits(struct xenbus_store *store, uint32_t domid,
 			 "lower peer_memory", pages, limit, pages * 4);
 		return -1;
 	}
+	if (!mappings || all <= mappings)
+		return 0;
+	snprintf(why, XENBUS_WHY_MAX, "its total_memory is %llu pages and that "
+		 "of other guests %llu, but this domain may map %llu: set "
+		 "gnttab_max_maptrack_frames=%llu on Xen's command line, or "
+		 "lower total_memory", (unsigned long long)needs->guest,
+		 (unsigned long long)needs->others,
+		 (unsigned long long)mappings,
+		 (unsigned long long)(all / MAPPINGS_PER_FRAME + 16));
+	return -1;
+}
+
+static int store_check_limits(struct xenbus_store *store, uint32_t domid,
+			      const struct xenbus_needs *needs, char *why)
+{
+	struct gnttab_query_size query = { .dom = (domid_t)domid };
+	uint32_t pages = needs->connection;
+	uint64_t grants;
+
+	if (store_check_mappings(needs, why))
+		return -1;
 	if (xc_gnttab_query_size(store_of(store)->xc, &query) ||
 	    query.status != GNTST_okay)
 		return 0; /* not for us to ask: the guest will find out */

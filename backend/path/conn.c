@@ -270,6 +270,13 @@ static bool ring_in_use(const struct conn *c, const uint8_t *at,
 	return false;
 }
 
+static void conn_note_refusal(struct conn *c, const char *key, uint32_t limit)
+{
+	c->device->refused_conn = c->link.id;
+	c->device->refused_key = key;
+	c->device->refused_limit = limit;
+}
+
 static int ctl_lane_add(struct conn *c, const struct vtoe_ctl_request *q,
 			uint32_t *id)
 {
@@ -295,8 +302,10 @@ static int ctl_lane_add(struct conn *c, const struct vtoe_ctl_request *q,
 		return -EINVAL;
 	for (i = 0; i < c->device->limits.lanes && c->lanes[i].open; i++)
 		;
-	if (i == c->device->limits.lanes)
+	if (i == c->device->limits.lanes) {
+		conn_note_refusal(c, "lanes", i);
 		return -EUSERS;
+	}
 	lane_init(&c->lanes[i], c, i, q->u.lane.vector, sq, sq_n, cq, cq_n);
 	c->lane_count++;
 	c->device->stats->lanes++;
@@ -336,6 +345,8 @@ static int ctl_region_add(struct conn *c, const struct vtoe_ctl_request *q,
 	rc = region_add(&c->regions, k, q->lane, q->u.region.offset,
 			q->u.region.length, q->u.region.count,
 			q->u.region.rights);
+	if (rc == -EDQUOT)
+		conn_note_refusal(c, "regions", c->regions.slot_count);
 	if (rc)
 		return rc;
 	*key = k;
@@ -385,6 +396,8 @@ int conn_region_add(struct conn *c, void *at, uint64_t bytes, uint32_t rights,
 	if (getrandom(&k, sizeof(k), 0) != sizeof(k) || !k)
 		return -EAGAIN;
 	rc = region_add_mapped(&c->regions, k, at, bytes, rights);
+	if (rc == -EDQUOT)
+		conn_note_refusal(c, "regions", c->regions.slot_count);
 	if (rc)
 		return rc;
 	*key = k;

@@ -322,6 +322,11 @@ struct device {
 	uint32_t fallback_count;
 	/* The last violation, for the caller to log; conn 0: none new. */
 	uint32_t parked_conn, parked_violation;
+	/* The last refusal for a limit of the configuration, likewise. The one
+	 * over which a peer goes is named, so that it can be raised. */
+	uint32_t refused_conn;
+	const char *refused_key; /* of vtoed.conf */
+	uint32_t refused_limit;	 /* its value */
 };
 
 #endif

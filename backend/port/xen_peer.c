@@ -273,6 +273,8 @@ static void *xen_map_pages(struct xen_device *x,
 		rc = at ? 0 : errno ? -errno : -EIO;
 	}
 	munmap(refs, most * sizeof(*refs));
+	if (!at)
+		x->map_failures++;
 	errno = -rc;
 	return at;
 }

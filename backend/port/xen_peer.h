@@ -50,6 +50,7 @@ struct xen_device {
 	uint32_t max_pages;   /* of one connection */
 	uint64_t maps, unmaps; /* grant operations, in calls */
 	uint64_t region_bytes; /* mapped now for regions */
+	uint64_t map_failures; /* of the former, by the hypervisor */
 	struct xen_slot slots[XEN_CONNECTIONS];
 };
 

@@ -3,8 +3,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -75,14 +78,11 @@ int raw_receive(int socket, int64_t *value, int *fd, int timeout_ms)
 	return n == sizeof(*value) ? 0 : -EPROTO;
 }
 
-static int raw_map(struct raw_peer *p)
+static int raw_map(struct raw_peer *p, uint64_t bytes)
 {
-	struct stat s;
 	void *at;
 
-	if (fstat(p->memory_fd, &s) < 0)
-		return -errno;
-	p->bytes = (uint64_t)s.st_size;
+	p->bytes = bytes;
 	if (p->bytes < VTOE_GUEST_OFFSET)
 		return -EPROTO;
 	at = mmap(NULL, p->bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -112,8 +112,37 @@ static int raw_expect(struct raw_peer *p, int64_t value, int *fd)
 	return got == value && *fd >= 0 ? 0 : -EPROTO;
 }
 
+/* /dev/vtoeN, which a Xen guest has in place of the socket: its descriptor is
+ * what hangs up, what is mapped, and what rings. */
+static int raw_open_device(struct raw_peer *p, const char *path)
+{
+	struct vtoe_ioc_info info;
+	struct vtoe_ioc_eventfd e;
+	int error;
+
+	p->socket = open(path, O_RDWR | O_CLOEXEC);
+	if (p->socket < 0)
+		return -errno;
+	p->memory_fd = dup(p->socket);
+	p->doorbell = dup(p->socket);
+	if (p->memory_fd < 0 || p->doorbell < 0 ||
+	    ioctl(p->socket, VTOE_IOC_INFO, &info))
+		return -errno;
+	p->id = info.connection + 1;
+	error = raw_map(p, info.memory_bytes);
+	while (!error && p->vector_count < 1 + p->page.max_lanes) {
+		e.vector = p->vector_count;
+		e.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		p->vectors[p->vector_count++] = e.fd;
+		if (e.fd < 0 || ioctl(p->socket, VTOE_IOC_EVENTFD, &e))
+			error = -errno;
+	}
+	return error;
+}
+
 int raw_connect(struct raw_peer *p, const char *path)
 {
+	struct stat s;
 	int64_t value;
 	int error, fd;
 	unsigned i;
@@ -122,6 +151,12 @@ int raw_connect(struct raw_peer *p, const char *path)
 	p->socket = p->memory_fd = p->doorbell = -1;
 	for (i = 0; i < RAW_VECTORS; i++)
 		p->vectors[i] = -1;
+	if (!stat(path, &s) && S_ISCHR(s.st_mode)) {
+		error = raw_open_device(p, path);
+		if (error)
+			raw_close(p);
+		return error;
+	}
 	p->socket = raw_dial(path);
 	if (p->socket < 0)
 		return p->socket;
@@ -134,8 +169,10 @@ int raw_connect(struct raw_peer *p, const char *path)
 		error = -EPROTO;
 	if (!error)
 		error = raw_expect(p, -1, &p->memory_fd);
+	if (!error && fstat(p->memory_fd, &s) < 0)
+		error = -errno;
 	if (!error)
-		error = raw_map(p);
+		error = raw_map(p, (uint64_t)s.st_size);
 	if (!error)
 		error = raw_expect(p, 0, &p->doorbell);
 	while (!error && p->vector_count < 1 + p->page.max_lanes) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rawpeer.h - a client of the local port without libvtoe
+ * rawpeer.h - a client of the local port, or of /dev/vtoeN, without libvtoe
  *
  * For tests that must be able to misbehave, and as a second reading of
  * frontend/abi/PROTOCOL.md that shares nothing with the library but the
@@ -19,6 +19,7 @@
 
 #include <vtoe_control.h>
 #include <vtoe_device.h>
+#include <vtoe_ioctl.h>
 #include <vtoe_lane.h>
 #include <vtoe_ring.h>
 

@@ -9,6 +9,10 @@
  *       is PID. A witness exchanges bytes at SOCKET, another at SOCKET2, all
  *       the while. Afterwards the worker's descriptors and memory must be back
  *       at base.
+ *   hostile_peer device DEVICE IP PORT [NAME...]
+ *       the same in a Xen guest, at /dev/vtoe0: the worker, the second guest
+ *       and leaks are looked after outside. Without the cases of the socket,
+ *       which is not there.
  *
  * Exit: 0 all consequences were as PROTOCOL.md says, 1 not, 99 error.
  */
@@ -99,11 +103,12 @@ static const char *still_serves(struct run *r)
 
 static const char *after_case(struct run *r)
 {
-	if (kill(r->worker, 0))
+	if (r->worker && kill(r->worker, 0))
 		return "the worker is gone";
-	if (kill(r->worker2, 0))
+	if (r->worker2 && kill(r->worker2, 0))
 		return "the second guest's worker is gone";
-	TRY(witness_check(r->second));
+	if (r->second)
+		TRY(witness_check(r->second));
 	TRY(witness_check(r->same));
 	return still_serves(r);
 }
@@ -145,10 +150,13 @@ static void run_all(struct run *r, char **names)
 {
 	unsigned i, j;
 
-	for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+	for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		if (!r->worker && tables[i] == &hostile_sockets)
+			continue;
 		for (j = 0; j < tables[i]->count; j++)
 			if (named(tables[i]->cases[j].name, names))
 				run_case(r, &tables[i]->cases[j]);
+	}
 }
 
 /* Everything that the cases took must be free again. */
@@ -185,36 +193,56 @@ static const char *first_look(struct run *r)
 	return NULL;
 }
 
-static int run_main(char **argv)
+/* The echo server's address, and those beside it. */
+static int run_prepare(struct run *r, const char *ip, uint16_t port)
 {
 	struct rlimit files;
-	struct run r = { 0 };
 	const char *text;
-	int descriptors;
-	uint16_t port;
-	uint64_t a, b;
-	long kb;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGPIPE, SIG_IGN);
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	r.h.socket = argv[0];
-	r.socket2 = argv[1];
-	r.worker = atoi(argv[2]);
-	r.worker2 = atoi(argv[3]);
-	port = (uint16_t)atoi(argv[5]);
-	if (raw_address(&r.h.echo, argv[4], port))
+	if (raw_address(&r->h.echo, ip, port))
 		return 99;
-	r.h.deaf = r.h.closed = r.h.echo;
-	r.h.deaf.port = (uint16_t)(port + 1);
-	r.h.closed.port = (uint16_t)(port + 2);
-	text = first_look(&r);
-	if (text) {
-		printf("ERROR: %s: %s\n", r.h.socket, text);
+	r->h.deaf = r->h.closed = r->h.echo;
+	r->h.deaf.port = (uint16_t)(port + 1);
+	r->h.closed.port = (uint16_t)(port + 2);
+	text = first_look(r);
+	if (!text)
+		return 0;
+	printf("ERROR: %s: %s\n", r->h.socket, text);
+	return 99;
+}
+
+static int run_device(char **argv)
+{
+	struct run r = { .h.socket = argv[0] };
+	uint64_t bytes;
+
+	if (run_prepare(&r, argv[1], (uint16_t)atoi(argv[2])))
 		return 99;
-	}
+	r.same = witness_start(r.h.socket, &r.h.echo, "on the same guest");
+	run_all(&r, argv + 3);
+	bytes = witness_stop(r.same);
+	printf("witness: %llu bytes on the same guest\n",
+	       (unsigned long long)bytes);
+	printf("%u kinds of violation, %u failed\n", r.done, r.failed);
+	return r.failed || !r.done ? 1 : 0;
+}
+
+static int run_main(char **argv)
+{
+	struct run r = { .h.socket = argv[0], .socket2 = argv[1],
+			 .worker = atoi(argv[2]), .worker2 = atoi(argv[3]) };
+	const char *text;
+	int descriptors;
+	uint64_t a, b;
+	long kb;
+
+	if (run_prepare(&r, argv[4], (uint16_t)atoi(argv[5])))
+		return 99;
 	r.second = witness_start(r.socket2, &r.h.echo, "on the second guest");
 	r.same = witness_start(r.h.socket, &r.h.echo, "on the same guest");
 	text = after_case(&r);
@@ -241,8 +269,11 @@ int main(int argc, char **argv)
 		return hostile_serve(argv[2], (uint16_t)atoi(argv[3]));
 	if (argc >= 8 && !strcmp(argv[1], "run"))
 		return run_main(argv + 2);
+	if (argc >= 5 && !strcmp(argv[1], "device"))
+		return run_device(argv + 2);
 	fprintf(stderr, "usage: hostile_peer serve IP PORT\n"
 			"       hostile_peer run SOCKET SOCKET2 PID PID2 IP "
-			"PORT [NAME...]\n");
+			"PORT [NAME...]\n"
+			"       hostile_peer device DEVICE IP PORT [NAME...]\n");
 	return 99;
 }

@@ -160,6 +160,7 @@ static uint32_t domain; /* that is called "db"; 0: none */
 static char events[8][XENBUS_TOKEN_MAX];
 static unsigned int event_count, publishes, open_stores;
 static bool small_grant_table;
+static struct xenbus_needs asked; /* of check_limits, last */
 static int store_fd = -1;
 
 static void fire(const char *token)
@@ -266,11 +267,13 @@ static int fake_find(struct xenbus_store *store, const char *name,
 }
 
 static int fake_check_limits(struct xenbus_store *store, uint32_t domid,
-			     uint32_t pages, char *why)
+			     const struct xenbus_needs *needs, char *why)
 {
 	(void)store;
 	(void)domid;
-	snprintf(why, XENBUS_WHY_MAX, "%u pages: set max_grant_frames", pages);
+	asked = *needs;
+	snprintf(why, XENBUS_WHY_MAX, "%u pages: set max_grant_frames",
+		 needs->connection);
 	return small_grant_table ? -1 : 0;
 }
 
@@ -459,6 +462,10 @@ static void test_refused(void **state)
 	assert_null(try_attach("no", why));
 	assert_non_null(strstr(why, "max_grant_frames"));
 	assert_int_equal(publishes, 0);
+	/* what it may need of its domain, and of ours */
+	assert_int_equal(asked.connection, 4096);
+	assert_int_equal(asked.guest, 131072);
+	assert_int_equal(asked.others, 0);
 }
 
 static void test_serves(void **state)

@@ -116,7 +116,7 @@ chroot "$root" bash -euc '
 	{ tail -n 5 "$dir/build.log"; echo "ERROR: the build failed: read $dir/build.log"; exit 99; }
 cp "$here/dom0.sh" "$root/lab/dom0"
 cp "$here/guest.sh" "$root/lab/guest"
-cp "$here/lib.sh" "$root/lab/lib.sh"
+cp "$here/lib.sh" "$here/faults.sh" "$root/lab/"
 cp "$here/labinit" "$root/labinit"
 mkdir "$root/lab/cases"
 cp "$here/$kind"/*.sh "$root/lab/cases/"
@@ -169,8 +169,8 @@ blob() { # NAME BYTES: a file of the far end, and its sum
 blob 200m 200000000
 blob 50m 50000000
 blob 1m 1000000
-for p in tests/netns/sockapi_peer tests/netns/manyconns tests/netns/echo \
-	tests/xen/register_peer; do
+for p in $(sed -n '/^xen_peer_programs/,/[^\\]$/p' "$here/module.am" |
+	sed 's/.*=//; s/\\$//'); do
 	rm -f "$dir/peer/${p##*/}"
 	[ ! -x "$build/$p" ] || cp -f "$build/$p" "$dir/peer/"
 done

@@ -208,8 +208,10 @@ vtoed_runs() { kill -0 "$(vtoed_pid)" 2> /dev/null; }
 mapped_pages() {
 	xl dmesg -c >> /tmp/logs/xen.log
 	xl debug-keys g
-	sleep 0.3
-	xl dmesg -c > /tmp/grants.log
+	: > /tmp/grants.log
+	wait_for 20 eval 'xl dmesg -c >> /tmp/grants.log
+		grep -q "gnttab_usage_print_all . done" /tmp/grants.log' ||
+		echo "no answer to debug key g" >&2
 	awk -v d="$1" '
 		/grant-table for remote d/ {
 			match($0, /remote d[0-9]+/)

@@ -52,7 +52,8 @@ rm -rf "$t/usr/lib/$python"/{test,idlelib,ensurepip,pydoc_data,unittest,lib2to3}
 find "$t/usr/lib/$python" -name __pycache__ -prune -exec rm -rf {} +
 # shellcheck source=tests/xen/modules.sh
 . "$(dirname "$0")"/modules.sh
-modules_copy "$root" "$kver" "$t"/mods xen-netfront xen-evtchn xen-privcmd
+modules_copy "$root" "$kver" "$t"/mods xen-netfront xen-evtchn xen-privcmd \
+	xen-gntalloc
 cp "$(dirname "$0")"/labinit "$t"/init
 chmod +x "$t"/init
 (cd "$t" && find . | cpio -o -H newc --quiet | gzip -1) > "$out"
