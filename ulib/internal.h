@@ -176,7 +176,7 @@ struct driver_ops {
 
 struct pin {
 	const struct driver_ops *driver;
-	const volatile struct vtoe_state_page *state; /* the driver's */
+	const struct vtoe_state_page *state; /* the driver's */
 	uint32_t *own;	  /* a page that is zero in a child of fork */
 	size_t most;	  /* bytes of one registration */
 	uint64_t seen;	  /* generation at which nothing stale was left */

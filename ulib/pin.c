@@ -75,7 +75,7 @@ void pin_free(struct vtoe *ctx)
 	if (ctx->pin.own)
 		munmap(ctx->pin.own, VTOE_PAGE);
 	if (ctx->pin.state)
-		munmap((void *)(uintptr_t)ctx->pin.state,
+		munmap((void *)ctx->pin.state,
 		       sizeof(struct vtoe_state_page));
 }
 
@@ -88,7 +88,9 @@ static bool pin_valid(const struct vtoe *ctx, const struct region *r)
 {
 	/* The driver wrote it before the system call that made it so returned:
 	 * whoever knows of that call sees it. */
-	return !pin_forked(ctx) && !ctx->pin.state->stale[r->slot];
+	return !pin_forked(ctx) &&
+	       !__atomic_load_n(&ctx->pin.state->stale[r->slot],
+				__ATOMIC_RELAXED);
 }
 
 /* A limit that fewer registrations would help. */
@@ -134,7 +136,8 @@ static int pin_remove(struct vtoe *ctx, uint64_t key, int timeout_ms)
 /* Drops what has become stale since the last time. */
 static void pin_sweep(struct vtoe *ctx)
 {
-	uint64_t now = ctx->pin.state->generation;
+	uint64_t now = __atomic_load_n(&ctx->pin.state->generation,
+				       __ATOMIC_ACQUIRE);
 
 	if (now == __atomic_load_n(&ctx->pin.seen, __ATOMIC_RELAXED))
 		return;

@@ -282,32 +282,41 @@ static size_t direct_room(struct vtoe *ctx, const void *memory, size_t bytes,
 	return ctx->memory_ops->reach(ctx, (void *)at, bytes, rights);
 }
 
+static ssize_t send_piece(struct vtoe_lane *lane, uint32_t stream,
+			  const char *from, size_t bytes, bool direct,
+			  uint64_t deadline)
+{
+	if (deadline != FOREVER)
+		return send_bounded(lane, stream, from, bytes, direct,
+				    deadline);
+	if (direct)
+		return send_direct(lane, stream, from, bytes);
+	return send_copied(lane, stream, from, bytes);
+}
+
 ssize_t vtoe_stream_send(struct vtoe_lane *lane, uint32_t stream,
 			 const void *from, size_t bytes, int timeout_ms)
 {
 	uint64_t deadline = deadline_after(timeout_ms);
-	uint64_t key, offset;
 	const char *at = from;
 	size_t done = 0;
 
 	while (done < bytes) {
-		size_t left = bytes - done, n;
-		bool direct;
-		ssize_t rc;
+		size_t n = direct_room(lane->ctx, at + done, bytes - done,
+				       VTOE_READ);
+		ssize_t rc = -EFAULT;
 
-		n = direct_room(lane->ctx, at + done, left, VTOE_READ);
 		vtoe_lane_lock(lane);
-		/* evicted by another thread a moment ago: copied */
-		direct = n && !cache_translate(lane->ctx, at + done, n,
-					       VTOE_READ, &key, &offset);
-		n = direct ? n : left;
-		if (deadline != FOREVER)
-			rc = send_bounded(lane, stream, at + done, n, direct,
-					  deadline);
-		else if (direct)
-			rc = send_direct(lane, stream, at + done, n);
-		else
-			rc = send_copied(lane, stream, at + done, n);
+		if (n)
+			rc = send_piece(lane, stream, at + done, n, true,
+					deadline);
+		/* not reachable, or evicted by another thread a moment ago:
+		 * before anything of the piece was sent, or it says how much */
+		if (rc == -EFAULT || rc == -ENOKEY) {
+			n = bytes - done;
+			rc = send_piece(lane, stream, at + done, n, false,
+					deadline);
+		}
 		vtoe_lane_unlock(lane);
 		if (rc <= 0)
 			return done ? (ssize_t)done : rc;

@@ -11,6 +11,7 @@
  * still sees: the canaries.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +51,8 @@ static struct world {
 	char *window;
 	int memfd;
 	uint32_t page[PAGES], next;
-	/* the driver */
+	/* the driver; its lock, and that of the window */
+	pthread_mutex_t lock;
 	struct vtoe_state_page *state;
 	struct registration slots[REGIONS];
 	size_t limit, pinned; /* bytes */
@@ -75,12 +77,15 @@ static void replace(uint32_t first, uint32_t n)
 	uintptr_t at = (uintptr_t)w.window + first * PAGE;
 	uint32_t i;
 
+	pthread_mutex_lock(&w.lock);
 	for (i = 0; i < REGIONS; i++) {
 		const struct registration *r = &w.slots[i];
 
 		if (r->key && r->at < at + n * PAGE && r->at + r->bytes > at) {
-			w.state->stale[i] = 1;
-			w.state->generation++;
+			__atomic_store_n(&w.state->stale[i], 1,
+					 __ATOMIC_RELAXED);
+			__atomic_fetch_add(&w.state->generation, 1,
+					   __ATOMIC_RELAXED);
 		}
 	}
 	if ((w.next + n) % 1024 < n)
@@ -88,14 +93,14 @@ static void replace(uint32_t first, uint32_t n)
 						    (off_t)PAGE), 0);
 	for (i = 0; i < n; i++)
 		show_page(first + i, w.next++);
+	pthread_mutex_unlock(&w.lock);
 }
 
-static int driver_add(struct vtoe *ctx, struct vtoe_ioc_register *q)
+static int driver_add_locked(struct vtoe_ioc_register *q)
 {
 	struct registration *r = w.slots;
 	uint32_t i, first;
 
-	(void)ctx;
 	w.calls++;
 	w.last_rights = q->rights;
 	assert_int_equal((q->address | q->bytes) % PAGE, 0);
@@ -128,15 +133,25 @@ static int driver_add(struct vtoe *ctx, struct vtoe_ioc_register *q)
 	w.pinned += r->bytes;
 	q->key = w.bad_key ? 0 : r->key;
 	q->slot = w.bad_slot ? VTOE_STATE_SLOTS : (uint32_t)(r - w.slots);
-	w.state->stale[r - w.slots] = 0;
+	__atomic_store_n(&w.state->stale[r - w.slots], 0, __ATOMIC_RELAXED);
 	return 0;
 }
 
-static int driver_remove(struct vtoe *ctx, struct vtoe_ioc_register *q)
+static int driver_add(struct vtoe *ctx, struct vtoe_ioc_register *q)
+{
+	int rc;
+
+	(void)ctx;
+	pthread_mutex_lock(&w.lock);
+	rc = driver_add_locked(q);
+	pthread_mutex_unlock(&w.lock);
+	return rc;
+}
+
+static int driver_remove_locked(const struct vtoe_ioc_register *q)
 {
 	uint32_t i;
 
-	(void)ctx;
 	for (i = 0; i < REGIONS; i++) {
 		struct registration *r = &w.slots[i];
 
@@ -152,6 +167,17 @@ static int driver_remove(struct vtoe *ctx, struct vtoe_ioc_register *q)
 	return -ENOENT;
 }
 
+static int driver_remove(struct vtoe *ctx, struct vtoe_ioc_register *q)
+{
+	int rc;
+
+	(void)ctx;
+	pthread_mutex_lock(&w.lock);
+	rc = driver_remove_locked(q);
+	pthread_mutex_unlock(&w.lock);
+	return rc;
+}
+
 static const struct driver_ops driver = { driver_add, driver_remove };
 
 static void start(size_t direct_min, unsigned flags)
@@ -162,6 +188,7 @@ static void start(size_t direct_min, unsigned flags)
 	uint32_t i;
 
 	memset(&w, 0, sizeof(w));
+	pthread_mutex_init(&w.lock, NULL);
 	w.fake = fake_start(&fp);
 	vp.path = fake_path(w.fake);
 	assert_int_equal(vtoe_open(&w.ctx, &vp), 0);
@@ -204,6 +231,7 @@ static void fill(char *at, size_t bytes, unsigned seed)
 		at[i] = pattern(i, seed);
 }
 
+__attribute__((no_sanitize("thread")))
 static void check(const char *at, size_t bytes, unsigned seed)
 {
 	size_t i;
@@ -213,6 +241,9 @@ static void check(const char *at, size_t bytes, unsigned seed)
 			fail_msg("byte %zu is wrong", i);
 }
 
+/* Also for pages that the backend fills by another address: what orders the two
+ * is in memory that a sanitizer of threads sees as two. */
+__attribute__((no_sanitize("thread")))
 static void all_are(const char *at, size_t bytes, char value)
 {
 	size_t i;
@@ -712,6 +743,66 @@ static void test_child(void **state)
 	stop();
 }
 
+/* Threads with a lane, a stream and pages of their own each; registrations are
+ * evicted and dropped under one another's hands all the time. */
+enum { THREADS = 4, EACH = 16 };
+
+static void *thread_run(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg, i, at, seed = me + 1;
+	char *mine = w.window + me * EACH * PAGE;
+	char *word = w.window + (THREADS + me) * EACH * PAGE;
+	struct vtoe_lane *lane;
+	size_t done, bytes, k;
+	ssize_t n;
+
+	if (vtoe_lane_open(w.ctx, &lane, 64, 64, 0))
+		abort();
+	for (i = 0; i < 1500; i++) {
+		at = (unsigned)rand_r(&seed) % (EACH - 4);
+		bytes = ((unsigned)rand_r(&seed) % 4 + 1) * PAGE;
+		if (rand_r(&seed) % 8 == 0)
+			replace((rand_r(&seed) % 2 * THREADS + me) * EACH + at,
+				2);
+		memset(word, (int)i, bytes);
+		memset(mine + at * PAGE, (int)~i, bytes);
+		if (vtoe_stream_send(lane, 10 + me, word, bytes, 20000) !=
+		    (ssize_t)bytes)
+			abort();
+		for (done = 0; done < bytes; done += (size_t)n) {
+			n = vtoe_stream_recv(lane, 10 + me,
+					     mine + at * PAGE + done,
+					     bytes - done, 20000);
+			if (n <= 0)
+				abort();
+		}
+		for (k = 0; k < bytes; k++)
+			if (mine[at * PAGE + k] != (char)i)
+				abort();
+	}
+	vtoe_lane_close(lane);
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	pthread_t threads[THREADS];
+	uintptr_t i;
+
+	(void)state;
+	start(PAGE, 0);
+	w.limit = 14 * PAGE;
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, thread_run,
+						(void *)i), 0);
+	for (i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_true(counters().cache_evictions > 10);
+	assert_true(counters().cache_invalidations > 10);
+	assert_true(w.pinned <= w.limit);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -729,6 +820,7 @@ int main(void)
 		cmocka_unit_test(test_bad_driver),
 		cmocka_unit_test(test_unregister_under_way),
 		cmocka_unit_test(test_child),
+		cmocka_unit_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) ? 1 : 0;

@@ -4,7 +4,7 @@
 # filled in place, never after it was replaced, and given back whatever happens
 # (MECHANISMS H1-H5, H14, H15, H17, O2, O5, O7-O10, G5, P1, P4). The program is
 # tests/xen/register, with a case for each mechanism.
-# limit: 500
+# limit: 900
 # xen-says: grant_table\.c
 program=/opt/vtoe/libexec/register
 parameters=/sys/module/vtoe/parameters
@@ -21,30 +21,30 @@ gauge_is() { [ "$(counter "$1")" = "$2" ]; }
 peer 10 'setsid ./register_peer 7300 > register.log 2>&1 & echo $! > register.pid; sleep 0.3'
 placed=$(counter rx_placed_bytes)
 copied=$(($(counter rx_copied_bytes) + $(counter rx_generic_bytes)))
-run h1 30 "H1: the first receive registers once, nothing is copied"
+run h1 60 "H1: the first receive registers once, nothing is copied"
 expect "the worker placed the bytes" \
 	test $(($(counter rx_placed_bytes) - placed)) -ge 300000
 expect "and copied none" \
 	test $(($(counter rx_copied_bytes) + $(counter rx_generic_bytes))) = $copied
 say "   sent without a copy so far: $(counter tx_zerocopy_bytes), with one: $(counter tx_copied_bytes)"
-run h2 30 "H2: VmPin rises by the pages registered, and falls"
-run h3 30 "H3: posted buffers complete in order"
-run h4 120 "H4: 100,000 receives, one registration"
-run h5 30 "H5: bytes come to the new page, none to the old one"
-run h5_under_way 30 "H5: a request under way keeps to the old page"
+run h2 60 "H2: VmPin rises by the pages registered, and falls"
+run h3 60 "H3: posted buffers complete in order"
+run h4 300 "H4: 100,000 receives, one registration"
+run h5 60 "H5: bytes come to the new page, none to the old one"
+run h5_under_way 60 "H5: a request under way keeps to the old page"
 run h5_kinds 60 "H5: madvise, mremap, fork and copy-on-write"
-run h5_random 60 "H5: at random"
-run h14 30 "H14: small receives are copied, and register nothing"
+run h5_random 90 "H5: at random"
+run h14 60 "H14: small receives are copied, and register nothing"
 run h15 60 "H15: without locked memory it works, by copying"
 expect "H15: over the device's limit too" in_guest 60 \
 	"echo 16 > $parameters/max_registered_pages; $program h15_device $PEER 7300; s=\$?
 	echo 16384 > $parameters/max_registered_pages; exit \$s"
 run h17 60 "H17: no byte comes after a completion"
-run o2 30 "O2: another process's addresses are refused"
-run o5 30 "O5: ranges outside of a region are refused"
-run o7 60 "O7, G5: a key of another process, or guessed, names nothing"
+run o2 60 "O2: another process's addresses are refused"
+run o5 60 "O5: ranges outside of a region are refused"
+run o7 120 "O7, G5: a key of another process, or guessed, names nothing"
 run o9 60 "O9: unregistering under a receive and under a send"
-run o10 60 "O10: any size at any offset"
+run o10 90 "O10: any size at any offset"
 
 # P4: eight are killed as they receive and send; what others get stays theirs
 expect "P4: kill -9 under load" in_guest 60 \
@@ -90,7 +90,7 @@ readonly_grants() { # references of $G's pages that are mapped read-only
 			print substr($0, RSTART + 1, RLENGTH - 2)
 		}' /tmp/grants.log
 }
-guest_begin 30 "$program o8 $PEER 7300"
+guest_begin 60 "$program o8 $PEER 7300"
 sleep 4
 readonly_grants "$(domid)" > /tmp/ro
 expect "O8: what is only sent from is granted read-only (40 pages: $(wc -l < /tmp/ro))" \
