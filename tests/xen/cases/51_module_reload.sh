@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # The module is unloaded and loaded again while its device is bound, refuses while
 # the device is open, and leaves no page behind.
+# limit: 400
 user=/opt/vtoe/libexec/device_user
 granted() { mapped_pages "$(domid)"; }
 before=$(granted)
