@@ -4,7 +4,7 @@
  * misbehaves in one way. It replaces both directories in xenstore as vtoed
  * would, says "ready" when the frontend is Connected (or when there is nothing
  * to wait for), and goes on until it is killed; then all that it had mapped is
- * unmapped, by its end. The verdict is the guest's (cases/50_hostile_backend.sh).
+ * unmapped, by its end. The verdict is the guest's (cases/52_hostile_backend.sh).
  */
 #include <errno.h>
 #include <poll.h>
