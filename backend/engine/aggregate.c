@@ -265,6 +265,12 @@ static void apply_effect(struct aggregator *a, struct flow *flow,
 	}
 }
 
+/* Whether the frame of an event is collected, and does not pass. */
+static bool is_held(uint8_t event)
+{
+	return event == END_NONE || event_rules[event].action == ACTION_CS;
+}
+
 /* It is to be held: alone in a new run (CS), or behind what is there. */
 static void hold(struct aggregator *a, struct flow *flow, const struct frame *f,
 		 uint8_t event, uint64_t now, struct outbox *o)
@@ -293,7 +299,7 @@ static void act(struct aggregator *a, struct flow *flow, const struct frame *f,
 {
 	const struct event_rule *rule = &event_rules[event];
 
-	if (event == END_NONE || rule->action == ACTION_CS) {
+	if (is_held(event)) {
 		hold(a, flow, f, event, now, o);
 		return;
 	}
@@ -389,7 +395,7 @@ unsigned aggregate_push(struct aggregator *a, const struct frame_input *in,
 		return o.count;
 	}
 	flow->used_at = now;
-	if (!a->isles || !f.payload_length || f.event != END_NONE ||
+	if (!is_held(event) || !a->isles || !f.payload_length ||
 	    !isle_take(a, flow, &f, now, &o))
 		act(a, flow, &f, event, now, &o);
 	return o.count;

@@ -108,8 +108,9 @@ void aggregate_release(struct aggregator *a, struct delivery *d);
  * and not as delivered. */
 void aggregate_drop(struct aggregator *a, struct delivery *d);
 
-/* -- endings that no frame causes (CO); -> deliveries, at most room, which is
- * 2 or more. Call again until it is 0. -- */
+/* -- endings that no frame causes; reason is one of class CO (event.h).
+ * -> deliveries, at most room, which is 2 or more. Call again until it is 0. --
+ */
 
 unsigned aggregate_expire(struct aggregator *a, uint64_t now,
 			  struct delivery *out, unsigned room);

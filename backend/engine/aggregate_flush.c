@@ -87,6 +87,13 @@ int aggregate_set_config(struct aggregator *a, const struct aggregate_config *c)
 
 /* -- endings -- */
 
+/* A flush needs one of class CO. */
+static bool is_reason(enum end_reason reason)
+{
+	return (unsigned)reason < END_REASONS &&
+	       event_rules[reason].action == ACTION_CO;
+}
+
 static void flush_flow(struct aggregator *a, struct flow *flow,
 		       enum end_reason reason, struct outbox *o)
 {
@@ -104,7 +111,7 @@ static unsigned flush(struct aggregator *a, const uint32_t *of_owner,
 	struct list *at;
 	struct flow *flow;
 
-	if ((unsigned)reason >= END_REASONS)
+	if (!is_reason(reason))
 		return 0;
 	/* closing a flow takes two runs out of the list, the second of which
 	 * may be the next one: so the list is entered anew */
@@ -147,7 +154,7 @@ unsigned aggregate_flush_flow(struct aggregator *a, const struct flow_key *key,
 	struct outbox o = { out, 0, room };
 	struct flow *flow = find(a, key);
 
-	if (flow && room >= 2 && (unsigned)reason < END_REASONS)
+	if (flow && room >= 2 && is_reason(reason))
 		flush_flow(a, flow, reason, &o);
 	return o.count;
 }

@@ -69,8 +69,6 @@ static bool isle_before(struct aggregator *a, struct flow *flow,
 	struct run *isle = aggregate_isle(a, flow);
 	uint32_t end = f->seq + f->payload_length;
 
-	if (run_may_begin(f, &a->config) != END_NONE)
-		return false;
 	if (end == isle->seq)
 		return isle_join(a, flow, f, now, o);
 	if (distance(isle->seq, end) > 0)
@@ -89,8 +87,6 @@ static bool isle_beyond(struct aggregator *a, struct flow *flow,
 	uint32_t end = f->seq + f->payload_length;
 	uint8_t event;
 
-	if (run_may_begin(f, &a->config) != END_NONE)
-		return false;
 	if (!run_is_empty(isle) && f->seq != run_end(isle)) {
 		if (distance(run_end(isle), f->seq) > 0) {
 			aggregate_close_flow(a, flow, END_GAP, o);
@@ -116,7 +112,7 @@ bool isle_take(struct aggregator *a, struct flow *flow, const struct frame *f,
 {
 	int32_t ahead = distance(flow->next, f->seq);
 
-	if (!flow->synced || !f->verified || ahead < 0)
+	if (!flow->synced || ahead < 0)
 		return false;
 	if (ahead > 0)
 		return isle_beyond(a, flow, f, now, o);

@@ -54,9 +54,8 @@ void aggregate_collect(struct aggregator *a, struct flow *flow, struct run *r,
 void aggregate_forget(struct aggregator *a, struct flow *flow);
 
 /*
- * C8, for a verified plain segment of a synced flow whose sequence number is
- * not the next one, or whose flow has an isle. -> whether that settled it;
- * else it is to be treated as if there were no isles.
+ * C8, for a data segment that would be held. -> whether that settled it; else
+ * it is to be treated as if there were no isles.
  */
 bool isle_take(struct aggregator *a, struct flow *flow, const struct frame *f,
 	       uint64_t now, struct outbox *o);

@@ -38,7 +38,7 @@ struct flow_tuple {
 
 /* Of frames that go from source to destination. */
 void flow_key_make(struct flow_key *key, const struct flow_tuple *t);
-/* Of the frames in the other direction. */
+/* Of the frames in the other direction. Not in place. */
 void flow_key_reverse(struct flow_key *to, const struct flow_key *from);
 /* SipHash-1-3 under the secret: nobody outside can choose where a flow goes. */
 uint64_t flow_key_hash(const struct flow_key *key, const uint64_t secret[2]);

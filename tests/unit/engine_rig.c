@@ -492,18 +492,30 @@ void rig_send(struct rig *r, struct net_seg *s, unsigned count)
 	}
 }
 
-void rig_pass(struct rig *r, uint64_t time)
+static void expire(struct rig *r)
 {
 	struct delivery out[4];
 	unsigned n;
 
-	r->now += time;
 	do {
 		n = aggregate_expire(&r->a, r->now, out, 4);
 		rig_take(r, out, n);
 	} while (n);
 	if (aggregate_deadline(&r->a) <= r->now)
 		rig_fail(r, "the timer left something late");
+}
+
+void rig_pass(struct rig *r, uint64_t time)
+{
+	uint64_t end = r->now + time, next;
+
+	while (!r->error[0] && (next = aggregate_deadline(&r->a)) <= end) {
+		if (next > r->now)
+			r->now = next;
+		expire(r);
+	}
+	r->now = end;
+	expire(r);
 }
 
 void rig_flush(struct rig *r, enum end_reason reason)

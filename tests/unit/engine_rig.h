@@ -129,7 +129,7 @@ void rig_push_raw(struct rig *r, const uint8_t *data, uint32_t length,
 		  uint32_t flags);
 /* count segments, each after the one before; *s is then the next one. */
 void rig_send(struct rig *r, struct net_seg *s, unsigned count);
-/* Lets time go by, and calls the timer. */
+/* Lets time go by, and calls the timer whenever it is due, and at the end. */
 void rig_pass(struct rig *r, uint64_t time);
 void rig_flush(struct rig *r, enum end_reason reason);
 void rig_take(struct rig *r, struct delivery *d, unsigned count);
