@@ -55,6 +55,33 @@ static void test_loss(void **state)
 	rig_stop(&r);
 }
 
+/* T13, T14: what comes after a frame that was not read to its end is no gap,
+ * wherever it is. */
+static void test_unknown(void **state)
+{
+	struct net_seg s = net_first(1), t;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	rig_send(&r, &s, 2);
+	t = s;
+	t.ip_options = 1;
+	rig_push(&r, &t);
+	s = net_after(&s);
+	rig_send(&r, &s, 2);
+	t = s;
+	t.fragment = 0x2000;
+	rig_push(&r, &t);
+	s.seq -= 5 * NET_MSS;
+	rig_send(&r, &s, 2);
+	rig_flush(&r, END_FLUSH);
+	rig_expect(&r, "A2:ip_options F:ip_options A2:fragment F:fragment "
+		       "A2:flush");
+	assert_int_equal(r.a.stats.ooo + r.a.stats.dup, 0);
+	rig_stop(&r);
+}
+
 static void isle_start(struct rig *r)
 {
 	struct aggregate_config c;
@@ -415,6 +442,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wrap),
 		cmocka_unit_test(test_loss),
+		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_isle_join),
 		cmocka_unit_test(test_isle_retransmission),
 		cmocka_unit_test(test_isle_ends),

@@ -211,6 +211,36 @@ static void test_colliding(void **state)
 	free(r);
 }
 
+/* B6: 10^5 tuples over one window. */
+static void test_flood(void **state)
+{
+	struct aggregate_config c;
+	struct rig *r = malloc(sizeof(*r));
+	uint32_t round, i;
+
+	(void)state;
+	assert_non_null(r);
+	rig_default(&c);
+	c.flows = FLOW_PROBES;
+	for (round = 0; round < 2; round++) {
+		rig_start(r, &c);
+		r->quiet = true;
+		r->any_order = true;
+		for (i = 0; i < 50000; i++) {
+			struct net_seg s = net_first(round);
+
+			s.source_port = (uint16_t)i;
+			s.length = 1;
+			rig_push(r, &s);
+			assert_true(r->a.table.used <= FLOW_PROBES);
+		}
+		assert_int_equal(r->a.stats.ended[END_TABLE_FULL],
+				 50000 - FLOW_PROBES);
+		rig_stop(r);
+	}
+	free(r);
+}
+
 /* A victim that holds nothing is preferred, the one that rests longest. */
 static void test_victim(void **state)
 {
@@ -378,6 +408,7 @@ int main(void)
 		cmocka_unit_test(test_create_on_data),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_colliding),
+		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_victim),
 		cmocka_unit_test(test_removal),
 		cmocka_unit_test(test_not_chosen),

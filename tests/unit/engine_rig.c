@@ -337,7 +337,7 @@ static unsigned walk(struct rig *r, const struct delivery *d, uint32_t *refs,
 {
 	struct segment_cursor cursor;
 	struct segment piece;
-	unsigned count = 0, bytes = 0;
+	unsigned count = 0, bytes = 0, length = 0;
 
 	segment_cursor_begin(&cursor, &d->segments);
 	while (segment_cursor_next(&r->a.pool, &cursor, 777, &piece)) {
@@ -351,11 +351,13 @@ static unsigned walk(struct rig *r, const struct delivery *d, uint32_t *refs,
 		}
 		memcpy(to + bytes, f->data + piece.offset, piece.length);
 		bytes += piece.length;
+		length += piece.length;
+		if (!piece.whole)
+			continue;
 		if (count < 256)
-			r->last_lengths[count] =
-				f->seg.length; /* of the frame */
-		if (piece.whole)
-			refs[count++] = (uint32_t)piece.ref;
+			r->last_lengths[count] = length;
+		length = 0;
+		refs[count++] = (uint32_t)piece.ref;
 	}
 	return count;
 }
