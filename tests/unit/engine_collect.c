@@ -218,6 +218,115 @@ static void test_isle_ends(void **state)
 	rig_stop(&r);
 }
 
+/* A hole of two closes from below; the joined aggregate is as old as its
+ * oldest segment. */
+static void test_isle_hole(void **state)
+{
+	struct net_seg s = nth(4);
+	struct rig r;
+
+	(void)state;
+	isle_start(&r);
+	push_nth(&r, 1, 100);
+	s.ts_value = 100;
+	s.length += 10; /* the largest one is in the isle */
+	rig_push(&r, &s);
+	rig_pass(&r, 10);
+	push_nth(&r, 2, 100);
+	rig_expect(&r, "");
+	push_nth(&r, 3, 100);
+	rig_expect(&r, "A2:join A2:join");
+	assert_true(r.last.first_at == r.now - 10);
+	rig_stop(&r);
+}
+
+/* Joined only within the limits, and never in reversible mode. */
+static void test_isle_limits(void **state)
+{
+	struct aggregate_config c;
+	struct rig r;
+
+	(void)state;
+	rig_default(&c);
+	c.isle = true;
+	c.bytes_max = 2 * NET_MSS;
+	rig_start(&r, &c);
+	push_nth(&r, 1, 100);
+	push_nth(&r, 3, 100);
+	push_nth(&r, 4, 100);
+	push_nth(&r, 2, 100);
+	rig_expect(&r, "A1:join A2:join A1:join");
+	rig_stop(&r);
+
+	c.bytes_max = 65535;
+	c.mode = AGGREGATE_REVERSIBLE;
+	rig_start(&r, &c);
+	push_nth(&r, 1, 100);
+	push_nth(&r, 3, 100);
+	push_nth(&r, 2, 100);
+	rig_expect(&r, "A1:join A1:join A1:join");
+	rig_stop(&r);
+}
+
+/* A flow leaves whole: with room for one and a half, one is taken. */
+static void test_isle_flush(void **state)
+{
+	struct delivery d[3];
+	struct rig r;
+	unsigned i, n;
+
+	(void)state;
+	isle_start(&r);
+	for (i = 0; i < 6; i++) {
+		struct net_seg s = net_first(i / 2);
+
+		s.seq += (i & 1) * 5000;
+		rig_push(&r, &s);
+	}
+	for (i = 0; i < 3; i++) {
+		n = aggregate_flush(&r.a, END_FLUSH, d, 3);
+		assert_int_equal(n, 2);
+		rig_take(&r, d, n);
+		assert_int_equal(r.last.seq, 6000);
+	}
+	assert_int_equal(aggregate_flush(&r.a, END_FLUSH, d, 1), 0);
+	rig_stop(&r);
+}
+
+/* T45 with isles: no chunk left for the segment that closes the gap, or for
+ * the isle. */
+static void test_isle_backlog(void **state)
+{
+	struct segment_list taken;
+	struct aggregate_config c;
+	struct rig r;
+	unsigned i;
+
+	(void)state;
+	rig_default(&c);
+	c.isle = true;
+	rig_start(&r, &c);
+	r.any_order = true;
+	segment_list_init(&taken);
+	push_nth(&r, 1, 100);
+	push_nth(&r, 3, 100);
+	while (r.a.pool.free) /* a guest that gives nothing back */
+		segment_list_append(&r.a.pool, &taken, 0, 0, 0);
+	push_nth(&r, 2, 100);
+	rig_expect(&r, "A1:join A1:resource F:resource");
+	push_nth(&r, 4, 100); /* in order: there are chunks again */
+	push_nth(&r, 6, 100);
+	while (r.a.pool.free)
+		segment_list_append(&r.a.pool, &taken, 0, 0, 0);
+	for (i = 7; i <= 10; i++)
+		push_nth(&r, i, 100);
+	rig_expect(&r, "");
+	push_nth(&r, 11, 100); /* the isle's chunk is full */
+	rig_expect(&r, "A1:resource A5:resource F:resource");
+	segment_list_release(&r.a.pool, &taken);
+	rig_stop(&r);
+}
+
 /* The timer of an isle, and of what is before it. */
 static void test_isle_timer(void **state)
 {
@@ -446,6 +555,10 @@ int main(void)
 		cmocka_unit_test(test_isle_join),
 		cmocka_unit_test(test_isle_retransmission),
 		cmocka_unit_test(test_isle_ends),
+		cmocka_unit_test(test_isle_hole),
+		cmocka_unit_test(test_isle_limits),
+		cmocka_unit_test(test_isle_flush),
+		cmocka_unit_test(test_isle_backlog),
 		cmocka_unit_test(test_isle_timer),
 		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_pure_acks),

@@ -43,7 +43,8 @@ struct step {
 
 struct stream {
 	struct net_seg next;
-	struct net_seg hole; /* what a GAP left out */
+	struct net_seg hole[3]; /* what a GAP left out, and FILL sends */
+	unsigned holes;
 };
 
 static uint64_t random_state;
@@ -234,7 +235,7 @@ static void make_streams(struct stream *streams)
 		s->pad = !rnd(3) ? (uint8_t)rnd(20) : 0;
 		if (!rnd(3))
 			s->input_flags |= FRAME_TCP_VERIFIED;
-		streams[i].hole = *s;
+		streams[i].holes = 0;
 	}
 }
 
@@ -403,11 +404,19 @@ static void do_step(struct rig *r, struct stream *streams,
 		push(r, &t);
 		return;
 	case GAP:
-		st->hole = st->next;
-		st->next = net_after(&st->next);
+		for (n = 0; n <= step->value % 3u; n++) {
+			st->hole[n] = st->next;
+			st->next = net_after(&st->next);
+		}
+		st->holes = n;
 		break;
 	case FILL:
-		t = st->hole;
+		if (!st->holes)
+			return;
+		t = st->hole[0];
+		st->hole[0] = st->hole[1];
+		st->hole[1] = st->hole[2];
+		st->holes--;
 		push(r, &t);
 		return;
 	case DUPLICATE:
@@ -442,6 +451,8 @@ static unsigned make_steps(struct step *steps)
 		steps[i].kind = (uint8_t)(rnd(100) < good ? GOOD : rnd(KINDS));
 		steps[i].flow = (uint8_t)rnd(FLOWS);
 		steps[i].value = (uint16_t)rnd(65536);
+		if (i && steps[i - 1].kind == GAP) /* a wire that reorders */
+			steps[i].flow = steps[i - 1].flow;
 	}
 	return STEPS;
 }
