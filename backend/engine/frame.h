@@ -103,10 +103,11 @@ void frame_parse(struct frame *f, const struct frame_input *in);
  */
 bool frame_verify(struct frame *f, uint64_t *touched);
 /*
- * The sum of the payload of a verified plain frame, found without reading it:
- * the checksum of a right segment tells what its payload adds up to (E10).
+ * The sum of a plain frame's pseudo header and TCP header, checksum included.
+ * All of a right segment adds up to 0xffff, which is zero; so this tells what
+ * the payload adds up to, without reading it: the complement (E10).
  */
-uint64_t frame_payload_sum(const struct frame *f);
+uint64_t frame_header_sum(const struct frame *f);
 /* The pseudo header (RFC 9293 3.1) of plain headers: addresses, protocol and
  * TCP length. */
 uint64_t frame_pseudo_sum(const uint8_t *head, uint32_t l3, uint8_t version,

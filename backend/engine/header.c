@@ -60,7 +60,8 @@ static void make_tcp(uint8_t *header, const struct run *r, uint32_t tcp_length,
 	if (no_checksum)
 		return;
 	sum = frame_pseudo_sum(header, r->l3, r->version, tcp_length) +
-	      checksum_sum(tcp, r->header_length - r->l4) + r->sum;
+	      checksum_sum(tcp, r->header_length - r->l4) +
+	      (uint16_t)~checksum_fold(r->sum); /* of the payload */
 	checksum = (uint16_t)~checksum_fold(sum);
 	memcpy(tcp + TCP_CHECKSUM_AT, &checksum, 2);
 }

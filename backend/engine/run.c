@@ -177,7 +177,7 @@ void run_append(struct run *r, const struct frame *f, uint64_t now,
 		r->fixed_id = f->ip_id == r->last_id;
 	segment_list_append(p, &r->segments, f->in.ref, f->payload,
 			    f->payload_length);
-	sum = frame_payload_sum(f);
+	sum = frame_header_sum(f);
 	r->sum += r->bytes & 1 ? checksum_shift(sum) : sum;
 	r->bytes += f->payload_length;
 	r->count++;

@@ -24,7 +24,7 @@ struct run {
 	struct segment_list segments;
 	uint64_t first_at;
 	uint64_t first_ref;
-	uint64_t sum; /* of the payload (checksum.h) */
+	uint64_t sum; /* of the segments' headers (frame_header_sum()) */
 	struct frame_shape shape;
 	uint32_t seq;
 	uint32_t bytes; /* of payload */
