@@ -25,6 +25,11 @@
  *   chunks as the configuration says; when they are all out, frames pass alone.
  *   What cannot be placed at all is given to aggregate_drop().
  *
+ * When to flush is the caller's policy. What a peer sends at once usually ends
+ * itself (PSH, a shorter segment); for the rest, aggregate_flush(END_BATCH)
+ *when the receive queue is found empty keeps latency (T29), and leaving it to
+ *the timer collects more of many flows.
+ *
  * `now` is any clock that does not go back, in the units of the configuration.
  * No call fails because of what is in a frame.
  */

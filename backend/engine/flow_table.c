@@ -6,9 +6,12 @@
  * look-up reads a cache line of them and then, nearly always, one entry.
  *
  * The victim is an entry that holds nothing, if there is one: its flow loses
- * only what is expected next. Among entries that all hold something it is
- * a random one: with one flow more than there are slots, taking the longest
- * unused would take each flow's entry just before its next frame comes.
+ * only what is expected next. With create_on=syn it loses more, for no later
+ * segment makes a new one; so a flood of SYNs takes the place of other SYNs
+ * before that of connections that carry data. Among entries that all hold
+ * something it is a random one: with one flow more than there are slots, taking
+ * the longest unused would take each flow's entry just before its next frame
+ * comes.
  */
 #include "engine/flow_table.h"
 
@@ -67,6 +70,13 @@ static uint32_t next_random(struct flow_table *t)
 	return (uint32_t)(t->random >> 32);
 }
 
+static bool is_worth_less(const struct flow *f, const struct flow *than)
+{
+	if (f->proven != than->proven)
+		return !f->proven;
+	return f->used_at < than->used_at;
+}
+
 struct flow *flow_table_place(struct flow_table *t, uint64_t hash)
 {
 	struct flow *f, *idle = NULL;
@@ -76,7 +86,7 @@ struct flow *flow_table_place(struct flow_table *t, uint64_t hash)
 		f = &t->flows[((uint32_t)hash + i) & t->mask];
 		if (!f->in_use)
 			return f;
-		if (!f->held && (!idle || f->used_at < idle->used_at))
+		if (!f->held && (!idle || is_worth_less(f, idle)))
 			idle = f;
 	}
 	if (idle)

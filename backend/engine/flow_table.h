@@ -38,6 +38,7 @@ struct flow {
 	uint32_t tx_next;    /* behind the last byte that was sent */
 	uint16_t duplicates; /* duplicate ACKs in a row */
 	uint16_t old;	     /* old segments in a row */
+	bool proven;	     /* it sent data: not only a SYN */
 	bool in_use;
 };
 
@@ -61,8 +62,8 @@ struct flow *flow_table_find(const struct flow_table *t,
 			     const struct flow_key *key, uint64_t hash);
 /*
  * A slot for a key that is not there. If it is in_use, it is the victim: first
- * one that holds nothing, the longest unused; else any. The caller delivers
- * what it holds, and removes it.
+ * one that holds nothing, of these one that is not proven, of these the longest
+ * unused; else any. The caller delivers what it holds, and removes it.
  */
 struct flow *flow_table_place(struct flow_table *t, uint64_t hash);
 /* Takes a slot that is not in use; all but the key is zero. */

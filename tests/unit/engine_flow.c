@@ -295,6 +295,43 @@ static void test_victim(void **state)
 	rig_stop(&r);
 }
 
+/* B3, B5: SYNs from everywhere do not push out a connection that rests. */
+static void test_syn_flood(void **state)
+{
+	struct net_seg s = net_first(1), syn;
+	struct aggregate_config c;
+	struct rig r;
+	unsigned i;
+
+	(void)state;
+	rig_default(&c);
+	c.create = CREATE_ON_SYN;
+	c.flows = FLOW_PROBES;
+	rig_start(&r, &c);
+	s.flags = TCP_SYN;
+	s.length = 0;
+	rig_send(&r, &s, 1);
+	s.seq++;
+	s.flags = TCP_ACK;
+	s.length = NET_MSS;
+	rig_send(&r, &s, 2);
+	rig_flush(&r, END_FLUSH);
+	r.quiet = true;
+	for (i = 2; i < 1000; i++) {
+		r.now++;
+		syn = net_first(i);
+		syn.flags = TCP_SYN;
+		syn.length = 0;
+		rig_push(&r, &syn);
+	}
+	r.quiet = false;
+	r.words[0] = 0;
+	rig_send(&r, &s, 2);
+	rig_flush(&r, END_FLUSH);
+	rig_expect(&r, "A2:flush");
+	rig_stop(&r);
+}
+
 /* B7: after RST and a new SYN there are no old numbers left; an entry that
  * rests goes; an owner that goes takes its entries along. */
 static void test_removal(void **state)
@@ -434,6 +471,7 @@ int main(void)
 		cmocka_unit_test(test_colliding),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_victim),
+		cmocka_unit_test(test_syn_flood),
 		cmocka_unit_test(test_removal),
 		cmocka_unit_test(test_not_chosen),
 		cmocka_unit_test(test_disposable),

@@ -18,6 +18,7 @@ static struct frame parse(const uint8_t *data, uint32_t length)
 	if (length)
 		memcpy(exact, data, length);
 	in.data = exact;
+	memset(&f, 0xa5, sizeof(f)); /* it leaves nothing as it was */
 	frame_parse(&f, &in);
 	free(exact);
 	f.in.data = data;
@@ -159,7 +160,14 @@ static void test_tags(void **state)
 	s.tags = 3;
 	f = parse_seg(&s);
 	assert_int_equal(f.event, END_TUNNEL);
-	assert_false(f.has_flow);
+	assert_false(f.has_flow || f.has_tcp || f.plain || f.has_timestamp ||
+		     f.malformed || f.verified);
+	assert_int_equal(f.version, 0);
+	assert_int_equal(f.seq | f.ack | f.ts_value | f.ts_echo, 0);
+	assert_int_equal(f.tcp_flags | f.window | f.ip_id, 0);
+	assert_int_equal(f.l4 | f.payload | f.payload_length, 0);
+	assert_true(!f.key.address[0] && !f.key.address[3] && !f.key.ports);
+	assert_true(!f.shape.network);
 	parse_end();
 }
 
