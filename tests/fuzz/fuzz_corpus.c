@@ -392,6 +392,63 @@ static void config(void)
 	save("config", "bad");
 }
 
+/* -- aggregate -- */
+
+/* Good segments of four flows; `a` and `b` are the configuration. */
+static void aggregate(const char *name, unsigned a, unsigned b, unsigned honest)
+{
+	unsigned i;
+
+	u8(a);
+	u8(b);
+	u8(63);
+	u16(65534);
+	u8(honest);
+	for (i = 0; i < 60; i++) {
+		u8(0x80);
+		u8((i & 3) | (i & 3) << 2);
+		u8(0);
+		u8(50);
+		if (i == 20) { /* behind, with PSH, with an odd timestamp */
+			u8(0x80);
+			u8(0x7b);
+			u8(0);
+			u8(50);
+			u8(0xce);
+			u8(0x18);
+			u8(9);
+		}
+		if (i == 30) { /* a patch: the TTL */
+			u8(0x80);
+			u8(0);
+			u8(1);
+			u8(50);
+			u8(22);
+			u8(9);
+		}
+		if (i == 40) { /* flush, time, and a raw frame */
+			u8(0x20);
+			u8(0);
+			u8(29);
+			u8(0);
+			u16(2000);
+			u8(0x40);
+			u16(1);
+			u16(20);
+			bytes("01234567890123456789", 20);
+		}
+	}
+	save("aggregate", name);
+}
+
+static void aggregates(void)
+{
+	aggregate("endpoint", 4, 31, 1);
+	aggregate("isle", 0x14, 31, 1);
+	aggregate("reversible", 0x44, 31, 1);
+	aggregate("few", 0, 0xe3, 0);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -405,5 +462,6 @@ int main(int argc, char **argv)
 	local();
 	connects();
 	config();
+	aggregates();
 	return 0;
 }
