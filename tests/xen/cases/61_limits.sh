@@ -4,7 +4,7 @@
 # to raise it: lanes, regions, pages of a connection and of a guest, connections;
 # the guest's grant table, and the mappings of dom0.
 # guests: pv
-# limit: 400
+# limit: 600
 # xen-says: grant_table\.c
 . /lab/faults.sh
 attach_h() { timeout 15 vtoectl attach h port=xen domain=h uplink=bridge:br0 "address=$H4/24" "$@" 2>&1; }
@@ -40,7 +40,7 @@ one_line() { # TEXT REGEX
 with_h in_guest 30 "/opt/vtoe/libexec/hostile_peer device /dev/vtoe? $PEER 7100 lanes-over-quota"
 one_line "the 65th lane" 'more than its 64 lanes: raise lanes'
 with_h driver_unload || fail "the driver is not unloaded"
-with_h in_guest 60 'echo 65536 > /sys/module/xen_gntalloc/parameters/limit
+with_h in_guest 150 'echo 65536 > /sys/module/xen_gntalloc/parameters/limit
 	/opt/vtoe/libexec/hostile page_counts regions numbers mappings'
 say "$OUT"
 one_line "pages of a connection" 'a connection of [0-9]+ pages is refused: it may have 512: raise peer_memory'
