@@ -8,16 +8,16 @@
 # xen-says: grant_table\.c
 . /lab/faults.sh
 attach_h() { timeout 15 vtoectl attach h port=xen domain=h uplink=bridge:br0 "address=$H4/24" "$@" 2>&1; }
-says() { # TEXT REGEX: the answer to the last attach, one line
-	say "$answer"
-	expect "$1" eval '[ $(wc -l <<< "$answer") = 1 ] && grep -qE "$2" <<< "$answer"'
+one_line_says() { # REGEX TEXT
+	[ "$(wc -l <<< "$2")" = 1 ] && grep -qE "$1" <<< "$2"
 }
 refused() { # TEXT REGEX KEY=VALUE...
 	local text=$1 regex=$2 answer
 	shift 2
 	vtoectl detach h > /dev/null 2>&1
 	answer=$(attach_h "$@") && fail "attached: $text"
-	says "$text" "$regex"
+	say "$answer"
+	expect "$text" one_line_says "$regex" "$answer"
 }
 # of the hypervisor, before a domain is told anything
 with_h guest_destroy
