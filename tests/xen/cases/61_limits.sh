@@ -22,11 +22,11 @@ refused() { # TEXT REGEX KEY=VALUE...
 # of the hypervisor, before a domain is told anything
 with_h guest_destroy
 vtoectl detach h > /dev/null 2>&1
-GUEST_MEMORY=300 with_h guest_boot "$TYPE" 'max_grant_frames = 2' || fail "no second guest"
+GUEST_MEMORY=300 with_h guest_boot "$TYPE" 'max_grant_frames = 4' || fail "no second guest"
 refused "a grant table that is too small" 'max_grant_frames = [0-9]+ in its xl.cfg'
 refused "more mappings than dom0 may have" 'gnttab_max_maptrack_frames=[0-9]+ on Xen' \
 	peer_memory=2M total_memory=2G
-expect "what fits is attached" eval 'attach_h peer_memory=2M total_memory=64M lanes=64 regions=8 peers=40'
+expect "what fits is attached" eval 'attach_h peer_memory=3M total_memory=64M lanes=64 regions=8 peers=40'
 expect "and connects" with_h connected 30
 expect "and serves" with_h guest_is_served
 # of the configuration, when the guest goes beyond
@@ -37,13 +37,13 @@ one_line() { # TEXT REGEX
 	tail -n +$((log + 1)) /tmp/logs/vtoed.log | grep -E "$2" | head -n 1
 	expect "$1" test "$n" -ge 1
 }
-with_h in_guest 30 "/opt/vtoe/libexec/hostile_peer device /dev/vtoe? $PEER 7100 lanes-over-quota"
+with_h in_guest 90 "/opt/vtoe/libexec/hostile_peer device /dev/vtoe? $PEER 7100 lanes-over-quota"
 one_line "the 65th lane" 'more than its 64 lanes: raise lanes'
 with_h driver_unload || fail "the driver is not unloaded"
 with_h in_guest 150 'echo 65536 > /sys/module/xen_gntalloc/parameters/limit
 	/opt/vtoe/libexec/hostile page_counts regions numbers mappings'
 say "$OUT"
-one_line "pages of a connection" 'a connection of [0-9]+ pages is refused: it may have 512: raise peer_memory'
+one_line "pages of a connection" 'a connection of [0-9]+ pages is refused: it may have 768: raise peer_memory'
 one_line "regions" 'more than its 8 regions: raise regions'
 one_line "connections" 'connection number [0-9]+ is refused: the guest may have 40: raise peers'
 one_line "pages of a guest" 'a connection of [0-9]+ pages is refused: the guest.s memory is used up .64 MiB.: raise total_memory'
