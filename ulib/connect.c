@@ -392,6 +392,9 @@ int vtoe_open(struct vtoe **out, const struct vtoe_params *params)
 					      ANSWER_TIMEOUT_MS;
 	if (device_is(path)) {
 		rc = device_connect(ctx, path);
+		/* The driver has its own patience: granting and mapping 16 MiB
+		 * may take longer than a HELLO. */
+		deadline = deadline_after(ctx->answer_ms);
 	} else {
 		rc = ctx->socket = connect_socket(path, deadline);
 		if (rc >= 0)
