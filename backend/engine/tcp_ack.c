@@ -61,17 +61,29 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c,
 	tcp_conn_event(s, c, TCP_EVENT_WRITABLE);
 }
 
-/* No record tells the time of this one: the timestamp does (RFC 7323, 4). */
+/*
+ * Where no record tells the time, the timestamp does (RFC 7323, 4). But an echo
+ * of the original may mean that its ACK was lost and not that it took long: what
+ * is sure then is the time since the retransmission. Taking more would let each
+ * lost ACK make the timer as long as its own wait.
+ */
 static void sample_rtt(struct tcp_stack *s, struct tcp_conn *c,
 		       const struct tcp_arrival *in, const struct tcp_acked *a)
 {
 	uint32_t echo = tcp_conn_ts(c, in->now) - in->h.tsecr;
+	uint64_t since = in->now - a->resent_at, rtt;
 
-	if (a->rtt != TCP_NEVER)
+	if (a->rtt != TCP_NEVER) {
 		tcp_rtt_sample(s, c, a->rtt);
-	else if (a->cumulative && c->ts_ok && in->h.has_ts && in->h.tsecr &&
-		 echo < 1u << 22)
-		tcp_rtt_sample(s, c, (echo ? echo : 1ull) * TCP_US_PER_MS);
+		return;
+	}
+	if (!a->cumulative || !c->ts_ok || !in->h.has_ts || !in->h.tsecr ||
+	    echo >= 1u << 22)
+		return;
+	rtt = (echo ? echo : 1ull) * TCP_US_PER_MS;
+	if (a->resent && since >= c->min_rtt)
+		rtt = tcp_min64(rtt, since);
+	tcp_rtt_sample(s, c, rtt);
 }
 
 static void restart_timer(struct tcp_conn *c, struct tcp_stack *s,

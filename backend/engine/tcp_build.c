@@ -54,7 +54,7 @@ static void acked(struct tcp_conn *c, uint32_t ack)
 	c->rcv_acked = ack;
 	if (ack != c->rcv_nxt)
 		return;
-	c->ack_now = false;
+	c->ack_now = c->ack_jump = false;
 	c->ack_segments = 0;
 	c->ack_at = TCP_NEVER;
 }

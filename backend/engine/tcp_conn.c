@@ -210,7 +210,7 @@ void tcp_conn_established(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
 	c->send_timer = TCP_TIMER_OFF;
 	c->send_at = TCP_NEVER;
 	c->syn_pending = false;
-	c->rack_fack = c->recovery_point = c->snd_una;
+	c->rack_fack = c->recovery_point = c->snd_small = c->snd_una;
 	tcp_cc_init(c);
 	if (lost) {
 		/* RFC 6298, 5.7, and RFC 5681, 3.1 */

@@ -116,9 +116,11 @@ void tcp_flight_mark_sacked(struct tcp_conn *c, struct tcp_sent *r)
 
 void tcp_flight_clear_sacked(struct tcp_conn *c, struct tcp_sent *r)
 {
-	if (r->sacked)
-		c->sacked_bytes -= length_of(r);
+	if (!r->sacked)
+		return;
+	c->sacked_bytes -= length_of(r);
 	r->sacked = false;
+	r->ever_resent = true; /* its time means nothing any more */
 }
 
 void tcp_flight_mark_lost(struct tcp_conn *c, struct tcp_sent *r)
@@ -159,9 +161,12 @@ static void note(struct tcp_conn *c, const struct tcp_sent *r, uint32_t end,
 	if (r->sacked)
 		return;
 	a->cumulative += end - r->seq;
-	/* Karn: a retransmitted one's time means nothing; the oldest counts */
-	if (!r->ever_resent && a->rtt == TCP_NEVER)
+	if (r->ever_resent) {
+		a->resent = true;
+		a->resent_at = tcp_max64(a->resent_at, r->at);
+	} else if (a->rtt == TCP_NEVER) {
 		a->rtt = now - r->at;
+	}
 	tcp_rack_delivered(c, r, end, h, now);
 }
 
@@ -193,6 +198,14 @@ void tcp_flight_ack(struct tcp_stack *s, struct tcp_conn *c, uint32_t ack,
 			c->sent_last = TCP_NIL;
 		give(s, c, r);
 	}
+	/*
+	 * Karn: with a retransmission in it, nobody knows which copy is meant,
+	 * and what came after it has only waited for it to be acknowledged.
+	 * Without SACK that is so until all of a recovery is acknowledged.
+	 */
+	if (a->resent ||
+	    (!c->sack_ok && c->recovery != TCP_RECOVERY_OPEN))
+		a->rtt = TCP_NEVER;
 }
 
 void tcp_flight_free(struct tcp_stack *s, struct tcp_conn *c)

@@ -85,6 +85,8 @@ struct tcp_acked {
 	uint32_t advanced;   /* of SND.UNA */
 	uint32_t repeats;    /* duplicate ACKs, for a peer without SACK */
 	uint64_t rtt;	     /* of the oldest; TCP_NEVER: none */
+	bool resent;	     /* some of it was sent more than once, */
+	uint64_t resent_at;  /* for the last time then */
 	bool dsack;
 	uint32_t dsack_end;
 	bool window_changed;
@@ -231,6 +233,7 @@ struct tcp_conn {
 	uint32_t rcv_mss;	/* the largest segment seen */
 	uint32_t ack_segments;	/* received since the last ACK */
 	bool ack_now;
+	bool ack_jump;		/* it covers what had waited for a gap */
 	bool ece_send;		/* until the peer says CWR */
 	uint32_t ts_recent;
 	uint64_t ts_recent_at;

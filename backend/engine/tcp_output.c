@@ -65,7 +65,9 @@ static void send_ack(struct tcp_stack *s, struct tcp_conn *c, struct room *r,
 /*
  * An aggregate of many segments may be owed more ACKs than one: a sender that
  * counts ACKs and not bytes would grow too slowly (ack_stretch). Those before
- * the last go out here, and the last too if it has SACK blocks to tell.
+ * the last go out here, and the last too if it has SACK blocks to tell. When a
+ * gap was filled there is one ACK for all: apart, the later ones would look like
+ * answers to what was sent long ago.
  */
 static void send_acks_first(struct tcp_stack *s, struct tcp_conn *c,
 			    struct room *r)
@@ -74,7 +76,7 @@ static void send_acks_first(struct tcp_stack *s, struct tcp_conn *c,
 
 	if (!c->ack_now)
 		return;
-	while (step && !full(r) && seq_lt(c->rcv_acked + step, c->rcv_nxt))
+	while (step && !c->ack_jump && !full(r) && seq_lt(c->rcv_acked + step, c->rcv_nxt))
 		send_ack(s, c, r, c->rcv_acked + step);
 	if (!full(r) && (c->island_first != TCP_NIL || c->dsack_pending))
 		send_ack(s, c, r, c->rcv_nxt);
@@ -292,6 +294,8 @@ static void send_tlp(struct tcp_stack *s, struct tcp_conn *c, struct room *r)
 	c->tlp_resent = !size || !send_range(s, c, r, size, false);
 	if (c->tlp_resent) {
 		last = tcp_sent_at(s, c->sent_last);
+		if (seq_lt(c->snd_una + c->snd_wnd, last->end))
+			return; /* the peer has taken its window back */
 		if (last->end - last->seq > mss &&
 		    tcp_flight_split(s, c, last, last->end - mss))
 			last = tcp_sent_at(s, c->sent_last);

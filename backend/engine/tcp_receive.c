@@ -16,10 +16,9 @@
 #include "engine/tcp_internal.h"
 
 static struct tcp_hold *take(struct tcp_stack *s, struct tcp_conn *c,
-			     uint32_t seq)
+			     bool in_order)
 {
 	const struct tcp_config *cfg = &s->config;
-	bool in_order = seq == c->rcv_nxt;
 	struct tcp_hold *p;
 
 	if (s->free_hold == TCP_NIL ||
@@ -134,6 +133,7 @@ static uint32_t keep(struct tcp_stack *s, struct tcp_conn *c,
 {
 	const struct tcp_ref *ref = &in->packet->refs[i];
 	struct tcp_hold *prev = before(s, c, r.start), *last = NULL, *p, *next;
+	bool in_order = r.start == c->rcv_nxt;
 	uint32_t at, stop;
 
 	while (seq_lt(r.start, r.end)) {
@@ -147,7 +147,7 @@ static uint32_t keep(struct tcp_stack *s, struct tcp_conn *c,
 			continue;
 		}
 		stop = next ? seq_min(next->seq, r.end) : r.end;
-		p = take(s, c, r.start);
+		p = take(s, c, in_order);
 		if (!p) {
 			s->counters.rx_no_hold++;
 			break;
@@ -247,6 +247,8 @@ void tcp_receive_data(struct tcp_stack *s, struct tcp_conn *c,
 	keep_all(s, c, in, limit);
 	if (c->rcv_nxt != before_nxt)
 		tcp_conn_event(s, c, TCP_EVENT_READABLE);
+	if (gap && c->rcv_nxt != before_nxt)
+		c->ack_jump = true;
 	gap = gap || c->island_first != TCP_NIL;
 	if (c->rcv_nxt == before_nxt && gap)
 		s->counters.rx_out_of_order++;

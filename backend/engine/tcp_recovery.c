@@ -165,9 +165,9 @@ void tcp_recovery_ack(struct tcp_stack *s, struct tcp_conn *c,
 		      const struct tcp_head *h, const struct tcp_acked *a,
 		      uint64_t now)
 {
-	bool lost;
+	bool lost, was_open = c->recovery == TCP_RECOVERY_OPEN;
 
-	if (c->recovery != TCP_RECOVERY_OPEN) {
+	if (!was_open) {
 		if (is_needless(c, h, a))
 			undo(s, c);
 		else if (seq_le(c->recovery_point, c->snd_una))
@@ -183,8 +183,10 @@ void tcp_recovery_ack(struct tcp_stack *s, struct tcp_conn *c,
 		reduce_for_ecn(s, c, now);
 	if (c->recovery == TCP_RECOVERY_FAST)
 		prr(c, a);
-	else if (a->cumulative + a->sacked)
+	else if (c->recovery == TCP_RECOVERY_LOSS)
 		tcp_cc_ack(c, a->cumulative + a->sacked, now);
+	else if (was_open) /* what was only sacked does not count yet */
+		tcp_cc_ack(c, a->advanced, now);
 }
 
 void tcp_recovery_reorder(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
@@ -205,21 +207,26 @@ void tcp_recovery_reorder(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
 
 /*
  * RFC 8985, 6.3: the first segment is lost, and so is what was sent long enough
- * ago. RFC 2018, 8: what the peer said of others no longer counts.
+ * ago. When even the first was sacked, the peer has thrown away what it had
+ * (RFC 2018, 8), and nothing that it said of others counts any more.
  */
 static void mark_after_timeout(struct tcp_stack *s, struct tcp_conn *c,
 			       uint64_t now)
 {
+	bool reneged = tcp_sent_at(s, c->sent_first)->sacked;
+	uint64_t late = c->rack_rtt;
 	uint32_t i = c->sent_first;
 
+	if (c->min_rtt != TCP_NEVER)
+		late += c->min_rtt / 4;
 	while (i != TCP_NIL) {
 		struct tcp_sent *r = tcp_sent_at(s, i);
 		bool first = i == c->sent_first;
 
 		i = r->next;
-		tcp_flight_clear_sacked(c, r);
-		if (first || r->at + c->rack_rtt + c->min_rtt / 4 <= now ||
-		    !c->sack_ok) {
+		if (reneged)
+			tcp_flight_clear_sacked(c, r);
+		if (first || r->at + late <= now || !c->sack_ok) {
 			tcp_flight_unmark_resent(c, r);
 			tcp_flight_mark_lost(c, r);
 		}
@@ -243,8 +250,9 @@ void tcp_recovery_timeout(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
 	c->recovery_point = c->snd_nxt;
 	c->dup_acks = 0;
 	c->tlp_out = c->tlp_now = false;
-	c->cc.cwnd = tcp_conn_mss(c);
 	mark_after_timeout(s, c, now);
+	/* one segment, whatever else may still be on its way */
+	c->cc.cwnd = tcp_flight_pipe(c) + tcp_conn_mss(c);
 }
 
 void tcp_recovery_mss(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
