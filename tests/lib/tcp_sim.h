@@ -17,6 +17,7 @@
 
 struct sim_config {
 	uint64_t seed;
+	uint64_t start;	     /* of virtual time; 0: by the seed */
 	struct tcp_config tcp[2];
 	unsigned family;
 	unsigned mtu;	     /* payload of IP: TCP header and payload */
