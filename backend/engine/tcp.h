@@ -196,7 +196,7 @@ enum tcp_option {
 	TCP_OPTION_KEEP_COUNT,
 	TCP_OPTION_CC,	      /* enum tcp_cc_kind */
 	TCP_OPTION_RECV_BYTES, /* the window; below tcp_config.recv_bytes */
-	TCP_OPTION_USER_TIMEOUT, /* microseconds without progress; 0: by count */
+	TCP_OPTION_USER_TIMEOUT, /* us without progress; 0: by count */
 };
 
 /* tcp_close(): how long it may take. */

@@ -15,7 +15,7 @@ static bool believable(struct tcp_stack *s, struct tcp_conn *c,
 	uint32_t ack = in->h.ack;
 
 	if (!seq_lt(c->snd_max, ack) &&
-	    !seq_lt(ack, c->snd_una - tcp_max32(c->snd_wnd_max, 65535)))
+	    !seq_lt(ack, c->snd_una - c->snd_wnd_max))
 		return true;
 	s->counters.rx_bad_ack++;
 	tcp_conn_challenge(s, c, in->now);
@@ -37,7 +37,7 @@ static bool update_window(struct tcp_conn *c, const struct tcp_arrival *in)
 	return changed;
 }
 
-/* Moves SND.UNA over SYN-less sequence space: stream bytes and maybe the FIN. */
+/* Moves SND.UNA over stream bytes, and maybe the FIN. */
 static void advance(struct tcp_stack *s, struct tcp_conn *c,
 		    const struct tcp_arrival *in, struct tcp_acked *a)
 {
@@ -63,8 +63,8 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c,
 
 /*
  * Where no record tells the time, the timestamp does (RFC 7323, 4). But an echo
- * of the original may mean that its ACK was lost and not that it took long: what
- * is sure then is the time since the retransmission. Taking more would let each
+ * of the original may mean that its ACK was lost, not that it took long: only
+ * the time since the retransmission is sure then. Taking more would let each
  * lost ACK make the timer as long as its own wait.
  */
 static void sample_rtt(struct tcp_stack *s, struct tcp_conn *c,

@@ -57,9 +57,16 @@ static void recycle(struct tcp_stack *s)
 	tcp_conn_free(s, c);
 }
 
+void tcp_conn_stop_timers(struct tcp_conn *c)
+{
+	c->send_timer = TCP_TIMER_OFF;
+	c->send_at = c->rto_at = c->ack_at = c->keep_at = TCP_NEVER;
+	c->wait_at = c->linger_at = TCP_NEVER;
+}
+
 static void init_times(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
 {
-	tcp_timer_stop(c);
+	tcp_conn_stop_timers(c);
 	c->last_heard = now;
 	c->keep_idle = s->config.keep_idle;
 	c->keep_interval = s->config.keep_interval;
@@ -114,7 +121,7 @@ void tcp_conn_free(struct tcp_stack *s, struct tcp_conn *c)
 {
 	if (c->state != TCP_ST_CLOSED)
 		tcp_table_del(s, c);
-	tcp_timer_remove(s, c);
+	tcp_heap_remove(s, c);
 	tcp_list_del(s, &s->output, TCP_LIST_OUTPUT, c);
 	tcp_list_del(s, &s->events, TCP_LIST_EVENT, c);
 	if (c->time_wait)
@@ -140,8 +147,8 @@ void tcp_conn_finish(struct tcp_stack *s, struct tcp_conn *c, int error)
 	if (c->passive && !c->owned && !c->in_queue)
 		tcp_listener_at(s, c->listener)->halves--;
 	tcp_table_del(s, c);
-	tcp_timer_stop(c);
-	tcp_timer_remove(s, c);
+	tcp_conn_stop_timers(c);
+	tcp_heap_remove(s, c);
 	tcp_list_del(s, &s->output, TCP_LIST_OUTPUT, c);
 	tcp_flight_free(s, c);
 	tcp_receive_drop(s, c);
@@ -179,7 +186,7 @@ void tcp_conn_time_wait(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
 {
 	c->state = TCP_ST_TIME_WAIT;
 	tcp_flight_free(s, c);
-	tcp_timer_stop(c);
+	tcp_conn_stop_timers(c);
 	c->wait_at = now + s->config.time_wait;
 	tcp_conn_event(s, c, TCP_EVENT_CLOSED);
 }
@@ -231,7 +238,7 @@ void tcp_conn_touch(struct tcp_stack *s, struct tcp_conn *c)
 	if (c->state == TCP_ST_CLOSED)
 		return;
 	tcp_list_add(s, &s->output, TCP_LIST_OUTPUT, c);
-	tcp_timer_update(s, c);
+	tcp_heap_update(s, c);
 }
 
 /*

@@ -169,7 +169,7 @@ static bool complete_handshake(struct tcp_stack *s, struct tcp_conn *c,
 	return true;
 }
 
-/* -- ECN, URG, payload, FIN ----------------------------------------------------- */
+/* -- ECN, URG, payload, FIN ------------------------------------------------ */
 
 /*
  * RFC 6093: urgent data stays in the stream; what is told is where the mark is,
@@ -248,8 +248,8 @@ static void our_fin_acked(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
 	}
 }
 
-void tcp_open_input(struct tcp_stack *s, struct tcp_conn *c,
-		    struct tcp_arrival *in)
+static void open_input(struct tcp_stack *s, struct tcp_conn *c,
+		       struct tcp_arrival *in)
 {
 	if (!check_timestamp(s, c, in))
 		return;
@@ -336,11 +336,16 @@ static bool time_wait_input(struct tcp_stack *s, struct tcp_conn *c,
 static void no_connection(struct tcp_stack *s, struct tcp_arrival *in)
 {
 	struct tcp_listener *l = tcp_listener_find(s, &in->packet->tuple);
+	struct tcp_conn *c = NULL;
 
 	if (l)
-		tcp_listen_input(s, l, in);
+		c = tcp_listen_input(s, l, in);
 	else
 		tcp_reply_reset(s, in);
+	if (c) {
+		open_input(s, c, in);
+		tcp_conn_touch(s, c);
+	}
 }
 
 static bool measure(struct tcp_arrival *in)
@@ -381,7 +386,7 @@ int tcp_input(struct tcp_stack *s, const struct tcp_packet *packet,
 	else if (c && c->state == TCP_ST_SYN_SENT)
 		tcp_syn_sent_input(s, c, &in);
 	else if (c && c->state != TCP_ST_TIME_WAIT)
-		tcp_open_input(s, c, &in);
+		open_input(s, c, &in);
 	if (!c) {
 		s->counters.rx_no_conn++;
 		no_connection(s, &in);

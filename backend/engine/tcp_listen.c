@@ -45,26 +45,22 @@ static void take_syn(struct tcp_stack *s, struct tcp_listener *l,
 	tcp_conn_touch(s, c);
 }
 
-void tcp_listen_input(struct tcp_stack *s, struct tcp_listener *l,
-		      struct tcp_arrival *in)
+struct tcp_conn *tcp_listen_input(struct tcp_stack *s, struct tcp_listener *l,
+				  struct tcp_arrival *in)
 {
-	struct tcp_conn *c;
+	struct tcp_conn *c = NULL;
 
 	if (in->h.flags & TCP_RST)
-		return;
+		return NULL;
 	if (in->h.flags & TCP_ACK) {
-		c = in->h.flags & TCP_SYN ? NULL :
-					    tcp_cookie_accept(s, l, in);
-		if (!c) {
+		if (!(in->h.flags & TCP_SYN))
+			c = tcp_cookie_accept(s, l, in);
+		if (!c)
 			tcp_reply_reset(s, in);
-			return;
-		}
-		tcp_open_input(s, c, in);
-		tcp_conn_touch(s, c);
-		return;
-	}
-	if ((in->h.flags & TCP_SYN) && !(in->h.flags & TCP_FIN))
+	} else if ((in->h.flags & TCP_SYN) && !(in->h.flags & TCP_FIN)) {
 		take_syn(s, l, in);
+	}
+	return c;
 }
 
 int tcp_listen(struct tcp_stack *s, const struct tcp_tuple *at, unsigned mss,

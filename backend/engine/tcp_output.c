@@ -66,8 +66,8 @@ static void send_ack(struct tcp_stack *s, struct tcp_conn *c, struct room *r,
  * An aggregate of many segments may be owed more ACKs than one: a sender that
  * counts ACKs and not bytes would grow too slowly (ack_stretch). Those before
  * the last go out here, and the last too if it has SACK blocks to tell. When a
- * gap was filled there is one ACK for all: apart, the later ones would look like
- * answers to what was sent long ago.
+ * gap was filled there is one ACK for all: apart, the later ones would look as
+ * if they answered what was sent long ago.
  */
 static void send_acks_first(struct tcp_stack *s, struct tcp_conn *c,
 			    struct room *r)
@@ -76,7 +76,8 @@ static void send_acks_first(struct tcp_stack *s, struct tcp_conn *c,
 
 	if (!c->ack_now)
 		return;
-	while (step && !c->ack_jump && !full(r) && seq_lt(c->rcv_acked + step, c->rcv_nxt))
+	while (step && !c->ack_jump && !full(r) &&
+	       seq_lt(c->rcv_acked + step, c->rcv_nxt))
 		send_ack(s, c, r, c->rcv_acked + step);
 	if (!full(r) && (c->island_first != TCP_NIL || c->dsack_pending))
 		send_ack(s, c, r, c->rcv_nxt);
@@ -407,7 +408,7 @@ unsigned tcp_output(struct tcp_stack *s, struct tcp_segment *out, unsigned max,
 	while (!full(&r) &&
 	       (c = tcp_list_pop(s, &s->output, TCP_LIST_OUTPUT))) {
 		conn_output(s, c, &r);
-		tcp_timer_update(s, c);
+		tcp_heap_update(s, c);
 		if (full(&r))
 			tcp_list_add(s, &s->output, TCP_LIST_OUTPUT, c);
 	}

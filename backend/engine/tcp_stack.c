@@ -53,9 +53,9 @@ static bool sane(const struct tcp_config *c)
 	       c->holds <= POOL_MAX && c->sends && c->sends <= POOL_MAX &&
 	       c->replies && c->replies <= POOL_MAX && c->conn_holds >= 8 &&
 	       c->conn_sends >= 8 && c->recv_bytes >= 4096 &&
-	       c->recv_bytes <= 65535u << TCP_WSCALE_MAX && c->segment_bytes >= 536 &&
-	       c->segment_bytes <= 65535 && c->rto_initial && c->rto_min &&
-	       c->rto_max >= c->rto_initial && c->cc < TCP_CC_KINDS &&
+	       c->recv_bytes <= 65535u << TCP_WSCALE_MAX &&
+	       c->segment_bytes >= 536 && c->segment_bytes <= 65535 &&
+	       c->rto_initial && c->rto_min && c->rto_max >= c->rto_initial && c->cc < TCP_CC_KINDS &&
 	       c->ack_every;
 }
 

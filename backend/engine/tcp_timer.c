@@ -1,108 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * tcp_timer.c - which connection's time comes next, and what happens then
+ * tcp_timer.c - what happens when a connection's time has come
  *
- * A binary heap of connections, ordered by the earliest of their times. A time
- * that moves away leaves the entry where it is; when it comes up, it is looked
- * at again and goes to its real place. So an ACK that only restarts a timer
- * costs nothing here.
+ * Each connection has one timer for what it sends (RTO, RACK's reordering, tail
+ * loss probe or window probe: never two at once), and one each for the delayed
+ * ACK, the keepalive, TIME-WAIT or FIN-WAIT-2, and the linger.
  */
 #include "engine/tcp_internal.h"
 
 #include <errno.h>
-
-static struct tcp_conn *heap_conn(struct tcp_stack *s, uint32_t at)
-{
-	return tcp_conn_at(s, *tcp_heap_slot(s, at));
-}
-
-static void heap_put(struct tcp_stack *s, uint32_t at, struct tcp_conn *c)
-{
-	*tcp_heap_slot(s, at) = c->index;
-	c->heap_at = at;
-}
-
-static void heap_up(struct tcp_stack *s, struct tcp_conn *c)
-{
-	uint32_t at = c->heap_at;
-
-	while (at) {
-		struct tcp_conn *parent = heap_conn(s, (at - 1) / 2);
-
-		if (parent->heap_key <= c->heap_key)
-			break;
-		heap_put(s, at, parent);
-		at = (at - 1) / 2;
-	}
-	heap_put(s, at, c);
-}
-
-static void heap_down(struct tcp_stack *s, struct tcp_conn *c)
-{
-	uint32_t at = c->heap_at, child;
-
-	while ((child = 2 * at + 1) < s->heap_count) {
-		struct tcp_conn *least = heap_conn(s, child);
-
-		if (child + 1 < s->heap_count &&
-		    heap_conn(s, child + 1)->heap_key < least->heap_key)
-			least = heap_conn(s, ++child);
-		if (c->heap_key <= least->heap_key)
-			break;
-		heap_put(s, at, least);
-		at = child;
-	}
-	heap_put(s, at, c);
-}
-
-void tcp_timer_remove(struct tcp_stack *s, struct tcp_conn *c)
-{
-	struct tcp_conn *last;
-	uint32_t at = c->heap_at;
-
-	if (at == TCP_NIL)
-		return;
-	c->heap_at = TCP_NIL;
-	last = heap_conn(s, --s->heap_count);
-	if (last == c)
-		return;
-	heap_put(s, at, last);
-	heap_up(s, last);
-	heap_down(s, last);
-}
-
-void tcp_timer_stop(struct tcp_conn *c)
-{
-	c->send_timer = TCP_TIMER_OFF;
-	c->send_at = c->rto_at = c->ack_at = c->keep_at = TCP_NEVER;
-	c->wait_at = c->linger_at = TCP_NEVER;
-}
-
-static uint64_t earliest(const struct tcp_conn *c)
-{
-	uint64_t t = tcp_min64(c->send_at, c->ack_at);
-
-	t = tcp_min64(t, tcp_min64(c->keep_at, c->wait_at));
-	return tcp_min64(t, c->linger_at);
-}
-
-void tcp_timer_update(struct tcp_stack *s, struct tcp_conn *c)
-{
-	uint64_t t = earliest(c);
-
-	if (c->heap_at == TCP_NIL) {
-		if (t == TCP_NEVER)
-			return;
-		c->heap_key = t;
-		c->heap_at = s->heap_count++;
-		heap_up(s, c);
-	} else if (t < c->heap_key) {
-		c->heap_key = t;
-		heap_up(s, c);
-	}
-}
-
-/* -- what happens then ----------------------------------------------------- */
 
 static void give_up(struct tcp_stack *s, struct tcp_conn *c)
 {
@@ -140,6 +46,9 @@ static void fire_rto(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
 	count_try(c, now);
 	if (!tcp_state_synchronized(c->state)) {
 		c->syn_pending = true;
+		/* RFC 3168, 6.1.1.1: perhaps it was lost for its bits */
+		if (c->state == TCP_ST_SYN_SENT)
+			c->ecn_ok = false;
 		c->retransmits++;
 		s->counters.retransmits++;
 		s->counters.timeouts++;
@@ -216,7 +125,7 @@ static void fire_wait(struct tcp_stack *s, struct tcp_conn *c)
 	}
 	if (c->owned) { /* its TCP_EVENT_CLOSED was when this state began */
 		tcp_table_del(s, c);
-		tcp_timer_stop(c);
+		tcp_conn_stop_timers(c);
 		tcp_list_del(s, &s->output, TCP_LIST_OUTPUT, c);
 		c->state = TCP_ST_CLOSED;
 		return;
@@ -245,22 +154,10 @@ static void fire(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
 	tcp_conn_touch(s, c);
 }
 
-uint64_t tcp_next_timer(const struct tcp_stack *s)
-{
-	/* the heap's order is by heap_key, which may be early, never late */
-	return s->heap_count ? heap_conn((struct tcp_stack *)s, 0)->heap_key :
-			       TCP_NEVER;
-}
-
 void tcp_timers(struct tcp_stack *s, uint64_t now)
 {
 	struct tcp_conn *c;
 
-	while (s->heap_count && (c = heap_conn(s, 0))->heap_key <= now) {
-		tcp_timer_remove(s, c);
-		if (earliest(c) <= now)
-			fire(s, c, now);
-		else
-			tcp_timer_update(s, c);
-	}
+	while ((c = tcp_heap_due(s, now)))
+		fire(s, c, now);
 }

@@ -12,6 +12,9 @@
 
 enum { QUEUE_MAX = 1 << 30 };
 
+/* A year: times beyond it are never reached, and must not wrap. */
+#define LONGEST (365ull * 86400 * TCP_US_PER_S)
+
 int tcp_connect(struct tcp_stack *s, const struct tcp_tuple *tuple,
 		unsigned mss, uint64_t now)
 {
@@ -178,7 +181,7 @@ int tcp_close(struct tcp_stack *s, int conn, uint64_t linger, uint64_t now)
 		tcp_conn_reset(s, c, ECONNABORTED);
 		return 0;
 	}
-	if (linger != TCP_LINGER_NONE)
+	if (linger <= LONGEST)
 		c->linger_at = now + linger;
 	if (c->state == TCP_ST_FIN_WAIT_2)
 		c->wait_at = now + s->config.fin_wait_2;
@@ -245,6 +248,7 @@ int tcp_set_mss(struct tcp_stack *s, int conn, unsigned mss, uint64_t now)
 static int set_option(struct tcp_stack *s, struct tcp_conn *c,
 		      enum tcp_option option, uint64_t value, uint64_t now)
 {
+	uint64_t time = tcp_min64(tcp_max64(value, TCP_US_PER_MS), LONGEST);
 	uint32_t most = c->wscale_ok || !tcp_state_synchronized(c->state) ?
 				s->config.recv_bytes : 65535;
 
@@ -262,12 +266,12 @@ static int set_option(struct tcp_stack *s, struct tcp_conn *c,
 				     now + c->keep_idle : TCP_NEVER;
 		return 0;
 	case TCP_OPTION_KEEP_IDLE:
-		c->keep_idle = tcp_max64(value, TCP_US_PER_MS);
+		c->keep_idle = time;
 		if (c->keep_at != TCP_NEVER)
 			c->keep_at = now + c->keep_idle;
 		return 0;
 	case TCP_OPTION_KEEP_INTERVAL:
-		c->keep_interval = tcp_max64(value, TCP_US_PER_MS);
+		c->keep_interval = time;
 		return 0;
 	case TCP_OPTION_KEEP_COUNT:
 		c->keep_count = (uint8_t)tcp_min64(value, 255);

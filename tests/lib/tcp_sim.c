@@ -45,7 +45,7 @@ static uint8_t stream_byte(unsigned from, uint64_t at)
 	return (uint8_t)(v >> 8 * (at % 8));
 }
 
-/* -- packets in flight, by time --------------------------------------------- */
+/* -- packets in flight, by time -------------------------------------------- */
 
 static bool earlier(const struct sim_packet *a, const struct sim_packet *b)
 {

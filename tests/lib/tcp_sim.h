@@ -37,7 +37,7 @@ struct sim_config {
 	uint64_t bytes[2];   /* that each host sends */
 	unsigned chunk[2];   /* of one tcp_send() */
 	unsigned window[2];  /* bytes given and not acknowledged at most */
-	unsigned read_percent[2]; /* chance of reading at a look; 100: at once */
+	unsigned read_percent[2]; /* chance of reading; 100: at once */
 	bool abort;	     /* host 0 aborts in the middle */
 	bool close_at_once;  /* tcp_close() instead of _shutdown() at the end */
 	bool drop_syn;	     /* the first SYN is lost */

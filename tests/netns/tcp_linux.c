@@ -165,8 +165,8 @@ static unsigned put_ip(uint8_t *p, const struct tcp_segment *seg,
 }
 
 /* -> bytes of the IP header; 0: not TCP */
-static unsigned get_ip(const uint8_t *p, unsigned length, struct tcp_packet *out,
-		       unsigned *end)
+static unsigned get_ip(const uint8_t *p, unsigned length,
+		       struct tcp_packet *out, unsigned *end)
 {
 	if (length >= 40 && p[0] >> 4 == 4 && p[9] == IPPROTO_TCP) {
 		out->tuple.family = 4;
@@ -190,7 +190,7 @@ static unsigned get_ip(const uint8_t *p, unsigned length, struct tcp_packet *out
 	return length;
 }
 
-/* -- the wire: what is lost, when the rest arrives -------------------------- */
+/* -- the wire: what is lost, when the rest arrives ------------------------- */
 
 static void travel(struct test *t, struct packet *p)
 {
@@ -207,6 +207,22 @@ static void travel(struct test *t, struct packet *p)
 		at = &(*at)->next;
 	p->next = *at;
 	*at = p;
+}
+
+/* What a NIC that cuts does to the header. */
+static void cut_head(struct tcp_segment *one, uint32_t at, const uint8_t *data,
+		     uint32_t length)
+{
+	struct tcp_bytes bytes = { data, length };
+
+	tcp_put32(one->head + 4, tcp_get32(one->head + 4) + at);
+	if (at)
+		one->head[13] &= (uint8_t)~TCP_CWR;
+	if (at + length < one->length)
+		one->head[13] &= (uint8_t)~(TCP_PSH | TCP_FIN);
+	one->length = length;
+	tcp_checksum_head(one, false);
+	tcp_checksum_segment(one, &bytes, 1);
 }
 
 static void send_piece(struct test *t, const struct tcp_segment *seg,
@@ -235,16 +251,7 @@ static void send_piece(struct test *t, const struct tcp_segment *seg,
 			p->v.hdr_len = (uint16_t)(ip + seg->head_bytes);
 		}
 	} else {
-		struct tcp_bytes bytes = { data, length };
-
-		tcp_put32(one.head + 4, tcp_get32(seg->head + 4) + at);
-		if (at)
-			one.head[13] &= (uint8_t)~TCP_CWR;
-		if (at + length < seg->length)
-			one.head[13] &= (uint8_t)~(TCP_PSH | TCP_FIN);
-		one.length = length;
-		tcp_checksum_head(&one, false);
-		tcp_checksum_segment(&one, &bytes, 1);
+		cut_head(&one, at, data, length);
 	}
 	memcpy(p->data + ip, one.head, seg->head_bytes);
 	p->length = ip + seg->head_bytes + length;
@@ -647,27 +654,32 @@ static void compare_rates(uint64_t bytes, uint64_t seed)
 		fail("less than half of Linux's rate");
 }
 
+static const struct scenario all[] = {
+	{ .name = "connect, IPv4", .family = 4, .we_connect = true },
+	{ .name = "accept, IPv4", .family = 4 },
+	{ .name = "connect, IPv6, ECN", .family = 6,
+	  .we_connect = true, .ecn = true },
+	{ .name = "accept, IPv6", .family = 6 },
+	{ .name = "connect, large segments", .family = 4,
+	  .we_connect = true, .virtio = true },
+	{ .name = "accept, large segments, IPv6", .family = 6,
+	  .virtio = true },
+	{ .name = "connect, no options", .family = 4,
+	  .we_connect = true, .plain = true },
+	{ .name = "accept, no options", .family = 4, .plain = true },
+	{ .name = "connect, loss, CUBIC", .family = 4,
+	  .we_connect = true, .loss = 20, .delay = 2000 },
+	{ .name = "accept, loss, NewReno, IPv6", .family = 6,
+	  .loss = 20, .delay = 2000, .cc = TCP_CC_NEWRENO },
+	{ .name = "connect, overtaking and loss", .family = 4,
+	  .we_connect = true, .loss = 5, .delay = 4000,
+	  .jitter = 2000 },
+	{ .name = "accept, loss, no options", .family = 4, .loss = 5,
+	  .delay = 2000, .plain = true },
+};
+
 int main(void)
 {
-	static const struct scenario all[] = {
-		{ .name = "connect, IPv4", .family = 4, .we_connect = true },
-		{ .name = "accept, IPv4", .family = 4 },
-		{ .name = "connect, IPv6, ECN", .family = 6, .we_connect = true, .ecn = true },
-		{ .name = "accept, IPv6", .family = 6 },
-		{ .name = "connect, large segments", .family = 4, .we_connect = true,
-		  .virtio = true },
-		{ .name = "accept, large segments, IPv6", .family = 6, .virtio = true },
-		{ .name = "connect, no options", .family = 4, .we_connect = true, .plain = true },
-		{ .name = "accept, no options", .family = 4, .plain = true },
-		{ .name = "connect, loss, CUBIC", .family = 4, .we_connect = true, .loss = 20,
-		  .delay = 2000 },
-		{ .name = "accept, loss, NewReno, IPv6", .family = 6, .loss = 20, .delay = 2000,
-		  .cc = TCP_CC_NEWRENO },
-		{ .name = "connect, overtaking and loss", .family = 4, .we_connect = true,
-		  .loss = 5, .delay = 4000, .jitter = 2000 },
-		{ .name = "accept, loss, no options", .family = 4, .loss = 5, .delay = 2000,
-		  .plain = true },
-	};
 	const char *bytes = getenv("VTOE_TEST_BYTES");
 	const char *seed = getenv("VTOE_TEST_SEED");
 	uint64_t many = bytes ? strtoull(bytes, NULL, 0) : 2000000;

@@ -178,6 +178,27 @@ static void test_backoff(void **state)
 	script_end(&s);
 }
 
+/* Karn: what waited for a retransmission tells nothing about the path. */
+static void test_karn(void **state)
+{
+	struct script s;
+	uint64_t srtt;
+
+	(void)state;
+	script_config(&s);
+	begin(&s);
+	srtt = script_status(&s).srtt;
+	tcp_send(s.tcp, s.conn, 3000, 0, s.now);
+	OUT(&s, A_ | P_, 1, 3000, 1);
+	script_wait(&s, 40 * MS);
+	OUT(&s, A_ | P_, 2001, 1000, 1); /* a tail loss probe */
+	script_wait(&s, SECONDS);
+	OUT(&s, A_, 1, 1000, 1);
+	IN(&s, A_, 1, 0, 3001); /* the second was sent only once, long ago */
+	assert_int_equal(script_status(&s).srtt, srtt);
+	script_end(&s);
+}
+
 static void test_user_timeout(void **state)
 {
 	struct script s;
@@ -485,6 +506,7 @@ int main(void)
 		cmocka_unit_test(test_lost_retransmission),
 		cmocka_unit_test(test_tail_loss),
 		cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_karn),
 		cmocka_unit_test(test_user_timeout),
 		cmocka_unit_test(test_newreno),
 		cmocka_unit_test(test_merged_duplicates),
