@@ -55,8 +55,8 @@ static bool sane(const struct tcp_config *c)
 	       c->conn_sends >= 8 && c->recv_bytes >= 4096 &&
 	       c->recv_bytes <= 65535u << TCP_WSCALE_MAX &&
 	       c->segment_bytes >= 536 && c->segment_bytes <= 65535 &&
-	       c->rto_initial && c->rto_min && c->rto_max >= c->rto_initial && c->cc < TCP_CC_KINDS &&
-	       c->ack_every;
+	       c->rto_initial && c->rto_min && c->rto_max >= c->rto_initial &&
+	       c->cc < TCP_CC_KINDS && c->ack_every;
 }
 
 static size_t part(size_t *end, size_t element, size_t count)
