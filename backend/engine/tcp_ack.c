@@ -81,7 +81,7 @@ static void sample_rtt(struct tcp_stack *s, struct tcp_conn *c,
 	    echo >= 1u << 22)
 		return;
 	rtt = (echo ? echo : 1ull) * TCP_US_PER_MS;
-	if (a->resent && since >= c->min_rtt)
+	if (a->resent && (c->min_rtt == TCP_NEVER || since >= c->min_rtt))
 		rtt = tcp_min64(rtt, since);
 	tcp_rtt_sample(s, c, rtt);
 }

@@ -199,6 +199,37 @@ static void test_karn(void **state)
 	script_end(&s);
 }
 
+/* An ACK that was lost is not a long path: not even with nothing known of it. */
+static void test_lost_ack(void **state)
+{
+	struct script s;
+
+	(void)state;
+	script_config(&s);
+	s.config.timestamps = true;
+	s.config.sack = false;
+	s.ts = true;
+	s.tsval = 1;
+	script_begin(&s);
+	script_connect(&s);
+	OUT(&s, S_, 0, 0, 0);
+	script_wait(&s, SECONDS); /* so there is no RTT from the handshake */
+	OUT(&s, S_, 0, 0, 0);
+	IN(&s, S_ | A_, 0, 0, 1);
+	OUT(&s, A_, 1, 0, 1);
+	assert_int_equal(script_status(&s).srtt, 0);
+	tcp_send(s.tcp, s.conn, 100, 0, s.now);
+	OUT(&s, A_ | P_, 1, 100, 1);
+	s.tsecr_fixed = true;
+	s.tsecr = s.head.tsval; /* it had arrived */
+	script_wait(&s, 3 * SECONDS);
+	OUT(&s, A_ | P_, 1, 100, 1);
+	script_wait(&s, 20 * MS);
+	IN(&s, A_, 1, 0, 101);
+	assert_int_equal(script_status(&s).srtt, 20 * MS);
+	script_end(&s);
+}
+
 static void test_user_timeout(void **state)
 {
 	struct script s;
@@ -507,6 +538,7 @@ int main(void)
 		cmocka_unit_test(test_tail_loss),
 		cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_karn),
+		cmocka_unit_test(test_lost_ack),
 		cmocka_unit_test(test_user_timeout),
 		cmocka_unit_test(test_newreno),
 		cmocka_unit_test(test_merged_duplicates),
