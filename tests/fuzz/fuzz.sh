@@ -9,7 +9,7 @@ top_builddir=${top_builddir:-$PWD}
 dir=$top_builddir/tests/fuzz
 seconds=${FUZZ_SECONDS:-}
 [ $# -gt 0 ] || set -- ring control lane local connect config \
-	aggregate
+	aggregate tcp
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/vtoe-fuzz.XXXXXX") || exit 99
 trap 'rm -rf "$work"' EXIT

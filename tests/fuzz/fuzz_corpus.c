@@ -449,6 +449,76 @@ static void aggregates(void)
 	aggregate("few", 0, 0xe3, 0);
 }
 
+/* -- tcp -- */
+
+/* A segment near to where the connection is; no options. */
+static void segment(unsigned action, unsigned flags, unsigned seq, unsigned ack)
+{
+	u8(action);
+	u8(flags);
+	u16(seq);
+	u16(ack);
+	u16(65535);
+	u8(0);
+}
+
+static void tcp(void)
+{
+	/* accepted; payload in and out; closed by the peer first */
+	u8(0x1f);
+	segment(0, 0x02, 0, 0);
+	u8(0x8f);
+	segment(0, 0x10, 0, 1);
+	u8(0x89);
+	segment(1, 0x18, 0, 0);
+	u16(1000);
+	u8(0x82);
+	u8(0x81);
+	u16(3000);
+	u8(0x8f);
+	segment(0, 0x10, 0, 3000);
+	segment(0, 0x11, 0, 0);
+	u8(0x83);
+	u8(0x8f);
+	segment(0, 0x10, 0, 1);
+	u8(0x89);
+	save("tcp", "passive");
+
+	/* connected; a gap, SACK blocks, a timeout, a window that closes */
+	u8(0x9e);
+	u8(0x8f);
+	segment(0, 0x12, 0, 1);
+	u8(0x8f);
+	segment(1, 0x10, 1000, 0);
+	u16(1000);
+	u8(0x80);
+	u32(20000);
+	u8(0x8f);
+	u8(0);
+	u8(0x10);
+	u32(0);
+	u16(0);
+	u8(12);
+	bytes("\1\1\5\12", 4);
+	u32(0);
+	u32(0x10000);
+	u8(0x8d);
+	u8(0x8f);
+	u8(0x8d);
+	u8(0x8f);
+	segment(2, 0x18, 0, 0);
+	u16(500);
+	u16(500);
+	u8(0x82);
+	u8(0x86);
+	u16(500);
+	u8(0x84);
+	u32(1000000);
+	u8(0x8d);
+	u8(0x8f);
+	save("tcp", "active");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -457,6 +527,7 @@ int main(int argc, char **argv)
 	}
 	top = argv[1];
 	ring();
+	tcp();
 	control();
 	lanes();
 	local();
