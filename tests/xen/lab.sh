@@ -65,6 +65,8 @@ done
 memory=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
 [ "$memory" -ge 4500 ] ||
 	{ echo "SKIP: machine: $memory MiB of memory are free, 4500 are needed"; exit 77; }
+# shellcheck disable=SC2086,SC2116 # words, with one blank between
+cases=$(echo $cases)
 for c in $cases; do
 	[ -f "$here/$kind/$c.sh" ] ||
 		{ echo "lab.sh: there is no $here/$kind/$c.sh" >&2; exit 99; }
