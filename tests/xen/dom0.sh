@@ -32,6 +32,7 @@ domain = g
 persist = yes
 uplink = bridge:br0
 address = 10.9.0.4/24, fd00:9::4/64
+${BENCH_SPIN:+spin_usec = $BENCH_SPIN}
 C
 
 head_of() { sed -n "s/^# $2: *//p" "$1" | head -n 1; }

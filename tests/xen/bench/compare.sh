@@ -12,7 +12,10 @@
 # While a workload runs, processor time of dom0 and of the guest (by Xen's count)
 # and bytes of the NIC are sampled twice. Lines "SAMPLE {json}" are for bench.py.
 # BENCH_ROUNDS, BENCH_WINDOW (seconds between the samples), BENCH_WORKLOADS and
-# BENCH_WAYS are set by `make bench-xen BENCH_XEN="..."`.
+# BENCH_WAYS are set by `make bench-xen BENCH_XEN="..."`. BENCH_SPIN is for how
+# many microseconds the worker and the library look for work before they sleep, in
+# place of their defaults: those are for processors that enter a kernel in less
+# than a microsecond, here that takes a hundred.
 # guests: pv pvh
 # limit: 3000
 bench=/opt/vtoe/libexec/vtoe-bench
