@@ -7,7 +7,8 @@
  * its completion. Generic receive buffers are slabs of equal buffers, given
  * to the lane with GRQ_ADD; a consumed one goes back when the application has
  * read it, in batches (neighbours as one entry), at the latest when the lock
- * is given up with many of them waiting or nothing left to read.
+ * is given up with many of them waiting, with nothing left to read, or when a
+ * stream may be short of them.
  *
  * The key and offset of a slab are translated once.
  */
@@ -253,11 +254,21 @@ void vt_generic_back(int index)
 		vt_generic_give();
 }
 
+/* May a stream be short of buffers? The backend lets a stream have as many as
+ * it has itself (P-33), and counts those that wait here to be given back as the
+ * stream's still. With less than half of all with us no stream can be at that
+ * bound. */
+static bool vt_generic_short(void)
+{
+	return (pool.out + pool.back_count) * 2 >= pool.buffers;
+}
+
 /* Before publishing: many buffers go along. */
 void vt_generic_flush(void)
 {
-	if (vt.lane && (pool.back_count >= VT_GENERIC_BATCH ||
-			(pool.back_count && (vt.dirty || !pool.out))))
+	if (vt.lane && pool.back_count &&
+	    (pool.back_count >= VT_GENERIC_BATCH || vt.dirty || !pool.out ||
+	     vt_generic_short()))
 		vt_generic_give();
 }
 
