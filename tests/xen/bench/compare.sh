@@ -14,8 +14,8 @@
 # BENCH_ROUNDS, BENCH_WINDOW (seconds between the samples), BENCH_WORKLOADS and
 # BENCH_WAYS are set by `make bench-xen BENCH_XEN="..."`. BENCH_SPIN is for how
 # many microseconds the worker and the library look for work before they sleep, in
-# place of their defaults: those are for processors that enter a kernel in less
-# than a microsecond, here that takes a hundred.
+# place of their defaults: those are for processors that enter a kernel in about
+# a microsecond, and here that takes far longer.
 # guests: pv pvh
 # limit: 3000
 bench=/opt/vtoe/libexec/vtoe-bench
