@@ -24,7 +24,8 @@ static void so_error(int fd)
 
 static void end_write(void)
 {
-	int fd = dial("e s5");
+	/* the peer's end must not come before the second shutdown */
+	int fd = dial("e d200 s5");
 
 	SAY(write(fd, "abc", 3));
 	SAY(shutdown(fd, SHUT_WR));
