@@ -19,7 +19,7 @@ void tcp_sum_add(struct tcp_sum *sum, const void *bytes, size_t length)
 		length--;
 	}
 	for (; length >= 2; length -= 2, p += 2)
-		sum->sum += tcp_get16(p);
+		sum->sum += bytes_get16(p);
 	if (length) {
 		sum->sum += (uint64_t)*p << 8;
 		sum->odd = true;
@@ -51,14 +51,14 @@ void tcp_checksum_head(struct tcp_segment *seg, bool partial)
 {
 	struct tcp_sum sum = { 0 };
 
-	tcp_put16(seg->head + 16, 0);
+	bytes_put16(seg->head + 16, 0);
 	sum_pseudo(&sum, &seg->tuple, seg->head_bytes + seg->length);
 	if (partial) {
-		tcp_put16(seg->head + 16, tcp_sum_fold(&sum));
+		bytes_put16(seg->head + 16, tcp_sum_fold(&sum));
 		return;
 	}
 	tcp_sum_add(&sum, seg->head, seg->head_bytes);
-	tcp_put16(seg->head + 16, (uint16_t)~tcp_sum_fold(&sum));
+	bytes_put16(seg->head + 16, (uint16_t)~tcp_sum_fold(&sum));
 }
 
 void tcp_checksum_segment(struct tcp_segment *seg,
@@ -67,10 +67,10 @@ void tcp_checksum_segment(struct tcp_segment *seg,
 	struct tcp_sum sum = { 0 };
 	unsigned i;
 
-	sum.sum = (uint16_t)~tcp_get16(seg->head + 16);
+	sum.sum = (uint16_t)~bytes_get16(seg->head + 16);
 	for (i = 0; i < count; i++)
 		tcp_sum_add(&sum, payload[i].at, payload[i].length);
-	tcp_put16(seg->head + 16, (uint16_t)~tcp_sum_fold(&sum));
+	bytes_put16(seg->head + 16, (uint16_t)~tcp_sum_fold(&sum));
 }
 
 bool tcp_checksum_packet(const struct tcp_packet *packet,

@@ -29,8 +29,8 @@ static void parse_sack(struct tcp_head *h, const uint8_t *p, unsigned length)
 	if (length < 10 || (length - 2) % 8 || n > TCP_SACK_MAX)
 		return;
 	for (i = 0; i < n; i++) {
-		h->sack[i].start = tcp_get32(p + 2 + 8 * i);
-		h->sack[i].end = tcp_get32(p + 6 + 8 * i);
+		h->sack[i].start = bytes_get32(p + 2 + 8 * i);
+		h->sack[i].end = bytes_get32(p + 6 + 8 * i);
 	}
 	h->sack_count = (uint8_t)n;
 }
@@ -42,7 +42,7 @@ static void parse_option(struct tcp_head *h, const uint8_t *p, unsigned length)
 	switch (p[0]) {
 	case KIND_MSS:
 		if (syn && length == 4) {
-			h->mss = tcp_get16(p + 2);
+			h->mss = bytes_get16(p + 2);
 			h->has_mss = true;
 		}
 		break;
@@ -60,8 +60,8 @@ static void parse_option(struct tcp_head *h, const uint8_t *p, unsigned length)
 		break;
 	case KIND_TS:
 		if (length == 10) {
-			h->tsval = tcp_get32(p + 2);
-			h->tsecr = tcp_get32(p + 6);
+			h->tsval = bytes_get32(p + 2);
+			h->tsecr = bytes_get32(p + 6);
 			h->has_ts = true;
 		}
 		break;
@@ -82,13 +82,13 @@ int tcp_wire_parse(struct tcp_head *h, const uint8_t *bytes, size_t length)
 	head = (bytes[12] >> 4) * 4u;
 	if (head < TCP_HEAD_MIN || head > length)
 		return -EBADMSG;
-	h->source = tcp_get16(bytes);
-	h->destination = tcp_get16(bytes + 2);
-	h->seq = tcp_get32(bytes + 4);
-	h->ack = tcp_get32(bytes + 8);
+	h->source = bytes_get16(bytes);
+	h->destination = bytes_get16(bytes + 2);
+	h->seq = bytes_get32(bytes + 4);
+	h->ack = bytes_get32(bytes + 8);
 	h->flags = bytes[13];
-	h->window = tcp_get16(bytes + 14);
-	h->urgent = tcp_get16(bytes + 18);
+	h->window = bytes_get16(bytes + 14);
+	h->urgent = bytes_get16(bytes + 18);
 	for (at = TCP_HEAD_MIN; at < head; at += n) {
 		if (bytes[at] == KIND_END)
 			break;
@@ -119,8 +119,8 @@ static uint8_t *put_sack(uint8_t *p, const uint8_t *end,
 	*p++ = KIND_SACK;
 	*p++ = (uint8_t)(2 + 8 * n);
 	for (i = 0; i < n; i++, p += 8) {
-		tcp_put32(p, h->sack[i].start);
-		tcp_put32(p + 4, h->sack[i].end);
+		bytes_put32(p, h->sack[i].start);
+		bytes_put32(p + 4, h->sack[i].end);
 	}
 	return p;
 }
@@ -129,18 +129,18 @@ unsigned tcp_wire_build(uint8_t bytes[TCP_HEAD_MAX], const struct tcp_head *h)
 {
 	uint8_t *p = bytes + TCP_HEAD_MIN;
 
-	tcp_put16(bytes, h->source);
-	tcp_put16(bytes + 2, h->destination);
-	tcp_put32(bytes + 4, h->seq);
-	tcp_put32(bytes + 8, h->ack);
+	bytes_put16(bytes, h->source);
+	bytes_put16(bytes + 2, h->destination);
+	bytes_put32(bytes + 4, h->seq);
+	bytes_put32(bytes + 8, h->ack);
 	bytes[13] = h->flags;
-	tcp_put16(bytes + 14, h->window);
-	tcp_put16(bytes + 16, 0);
-	tcp_put16(bytes + 18, h->urgent);
+	bytes_put16(bytes + 14, h->window);
+	bytes_put16(bytes + 16, 0);
+	bytes_put16(bytes + 18, h->urgent);
 	if (h->has_mss) {
 		*p++ = KIND_MSS;
 		*p++ = 4;
-		tcp_put16(p, h->mss);
+		bytes_put16(p, h->mss);
 		p += 2;
 	}
 	if (h->has_sack_ok) {
@@ -154,8 +154,8 @@ unsigned tcp_wire_build(uint8_t bytes[TCP_HEAD_MAX], const struct tcp_head *h)
 		*p++ = KIND_NOP;
 		*p++ = KIND_TS;
 		*p++ = 10;
-		tcp_put32(p, h->tsval);
-		tcp_put32(p + 4, h->tsecr);
+		bytes_put32(p, h->tsval);
+		bytes_put32(p + 4, h->tsecr);
 		p += 8;
 	}
 	if (h->has_wscale) {

@@ -9,6 +9,7 @@
 #ifndef VTOE_ENGINE_TCP_WIRE_H
 #define VTOE_ENGINE_TCP_WIRE_H
 
+#include "engine/bytes.h"
 #include "engine/tcp.h"
 
 enum tcp_flag {
@@ -90,28 +91,5 @@ void tcp_checksum_segment(struct tcp_segment *seg,
 /* Whether a packet's checksum is right; head_bytes is the header's length. */
 bool tcp_checksum_packet(const struct tcp_packet *packet,
 			 const struct tcp_bytes *payload, unsigned count);
-
-static inline uint16_t tcp_get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static inline uint32_t tcp_get32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-	       (uint32_t)p[2] << 8 | p[3];
-}
-
-static inline void tcp_put16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static inline void tcp_put32(uint8_t *p, uint32_t v)
-{
-	tcp_put16(p, (uint16_t)(v >> 16));
-	tcp_put16(p + 2, (uint16_t)v);
-}
 
 #endif

@@ -114,8 +114,8 @@ static void arrive(struct run *r, uint8_t action)
 	unsigned i, first = r->ref_count;
 
 	bases(r, &seq, &ack);
-	tcp_put16(head, r->tuple.remote_port);
-	tcp_put16(head + 2, r->tuple.local_port);
+	bytes_put16(head, r->tuple.remote_port);
+	bytes_put16(head + 2, r->tuple.local_port);
 	head[13] = fuzz_u8(&r->in);
 	if (action & 0x10) {
 		seq = fuzz_u32(&r->in);
@@ -124,10 +124,10 @@ static void arrive(struct run *r, uint8_t action)
 		seq += (uint32_t)(int16_t)fuzz_u16(&r->in);
 		ack += (uint32_t)(int16_t)fuzz_u16(&r->in);
 	}
-	tcp_put32(head + 4, seq);
-	tcp_put32(head + 8, ack);
-	tcp_put16(head + 14, fuzz_u16(&r->in));
-	tcp_put16(head + 18, action & 8 ? fuzz_u16(&r->in) : 0);
+	bytes_put32(head + 4, seq);
+	bytes_put32(head + 8, ack);
+	bytes_put16(head + 14, fuzz_u16(&r->in));
+	bytes_put16(head + 18, action & 8 ? fuzz_u16(&r->in) : 0);
 	options = fuzz_u8(&r->in) % 41;
 	fuzz_bytes(&r->in, head + 20, options);
 	head[12] = (uint8_t)((20 + (options + 3) / 4 * 4) / 4 << 4);

@@ -191,7 +191,7 @@ static struct sim_packet *cut(struct sim *sim, unsigned from,
 
 	for (i = 0; i < length; i++)
 		p->data[i] = stream_byte(from, seg->offset + at + i);
-	tcp_put32(one.head + 4, tcp_get32(seg->head + 4) + at);
+	bytes_put32(one.head + 4, bytes_get32(seg->head + 4) + at);
 	if (at)
 		one.head[13] &= (uint8_t)~TCP_CWR;
 	if (at + length < seg->length)
@@ -332,7 +332,8 @@ static bool joins(const struct sim_packet *a, const struct sim_packet *b)
 	return a->head_bytes == b->head_bytes && a->ecn == b->ecn &&
 	       a->length && b->length && a->head[13] == TCP_ACK &&
 	       !(b->head[13] & ~(TCP_ACK | TCP_PSH)) &&
-	       tcp_get32(a->head + 4) + a->length == tcp_get32(b->head + 4) &&
+	       bytes_get32(a->head + 4) + a->length ==
+		       bytes_get32(b->head + 4) &&
 	       !memcmp(a->head + 20, b->head + 20, a->head_bytes - 20);
 }
 

@@ -148,17 +148,17 @@ static unsigned put_ip(uint8_t *p, const struct tcp_segment *seg,
 	if (seg->tuple.family == 4) {
 		p[0] = 0x45;
 		p[1] = seg->ecn;
-		tcp_put16(p + 2, (uint16_t)(20 + length));
+		bytes_put16(p + 2, (uint16_t)(20 + length));
 		p[6] = 0x40;
 		p[8] = 64;
 		p[9] = IPPROTO_TCP;
 		memcpy(p + 12, seg->tuple.local, 4);
 		memcpy(p + 16, seg->tuple.remote, 4);
-		tcp_put16(p + 10, ip_checksum(p, 20));
+		bytes_put16(p + 10, ip_checksum(p, 20));
 		return 20;
 	}
-	tcp_put32(p, 0x60000000u | (uint32_t)seg->ecn << 20);
-	tcp_put16(p + 4, (uint16_t)length);
+	bytes_put32(p, 0x60000000u | (uint32_t)seg->ecn << 20);
+	bytes_put16(p + 4, (uint16_t)length);
 	p[6] = IPPROTO_TCP;
 	p[7] = 64;
 	memcpy(p + 8, seg->tuple.local, 16);
@@ -175,20 +175,20 @@ static unsigned get_ip(const uint8_t *p, unsigned length,
 		memcpy(out->tuple.remote, p + 12, 4);
 		memcpy(out->tuple.local, p + 16, 4);
 		out->ecn = p[1] & TCP_ECN_MASK;
-		*end = tcp_get16(p + 2);
+		*end = bytes_get16(p + 2);
 		length = (p[0] & 15) * 4u;
 	} else if (length >= 60 && p[0] >> 4 == 6 && p[6] == IPPROTO_TCP) {
 		out->tuple.family = 6;
 		memcpy(out->tuple.remote, p + 8, 16);
 		memcpy(out->tuple.local, p + 24, 16);
 		out->ecn = p[1] >> 4 & TCP_ECN_MASK;
-		*end = 40 + tcp_get16(p + 4);
+		*end = 40 + bytes_get16(p + 4);
 		length = 40;
 	} else {
 		return 0;
 	}
-	out->tuple.remote_port = tcp_get16(p + length);
-	out->tuple.local_port = tcp_get16(p + length + 2);
+	out->tuple.remote_port = bytes_get16(p + length);
+	out->tuple.local_port = bytes_get16(p + length + 2);
 	return length;
 }
 
@@ -217,7 +217,7 @@ static void cut_head(struct tcp_segment *one, uint32_t at, const uint8_t *data,
 {
 	struct tcp_bytes bytes = { data, length };
 
-	tcp_put32(one->head + 4, tcp_get32(one->head + 4) + at);
+	bytes_put32(one->head + 4, bytes_get32(one->head + 4) + at);
 	if (at)
 		one->head[13] &= (uint8_t)~TCP_CWR;
 	if (at + length < one->length)
