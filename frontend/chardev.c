@@ -5,8 +5,8 @@
  * open: pages are allocated and granted, an event channel is made, and the
  * backend is told (CONNECT). mmap gives the pages to the application, which
  * then speaks with the backend through them. The event channel's interrupt
- * signals the eventfds that the application has named, and write() is the other
- * direction.
+ * signals the eventfds that the application has named and wakes who is in
+ * VTOE_IOC_WAIT, and write() is the other direction.
  *
  * The end of a connection, and why it is safe. It ends when its file is closed,
  * or when opening gave up after CONNECT was sent. Then no system call is in
@@ -90,12 +90,16 @@ static void connection_signal(struct vtoe_connection *c)
 static irqreturn_t connection_interrupt(int irq, void *data)
 {
 	struct vtoe_connection *c = data;
+	struct vtoe_state_page *state = vtoe_regions_state(c);
 
 	if (time_after(jiffies, c->tick)) {
 		c->tick = jiffies;
 		c->tick_events = 0;
 	}
 	c->tick_events++;
+	/* nobody else writes it, and this runs on one processor at a time */
+	WRITE_ONCE(state->events, state->events + 1);
+	wake_up_interruptible(&c->event_wait);
 	connection_signal(c);
 	xen_irq_lateeoi(irq, c->tick_events > EVENTS_PER_TICK ?
 			     XEN_EOI_FLAG_SPURIOUS : 0);
@@ -110,6 +114,7 @@ void vtoe_connections_dead(struct vtoe_device *d)
 	spin_lock_irqsave(&d->lock, flags);
 	list_for_each_entry(c, &d->connections, node) {
 		wake_up_all(&c->wait);
+		wake_up_all(&c->event_wait);
 		connection_signal(c);
 	}
 	spin_unlock_irqrestore(&d->lock, flags);
@@ -146,6 +151,7 @@ static struct vtoe_connection *connection_new(struct vtoe_device *d)
 		goto call;
 	spin_lock_init(&c->event_lock);
 	init_waitqueue_head(&c->wait);
+	init_waitqueue_head(&c->event_wait);
 	c->tick = jiffies;
 	c->device = d;
 	return c;
@@ -333,6 +339,29 @@ static __poll_t vtoe_poll(struct file *file, poll_table *wait)
 	return READ_ONCE(c->device->dead) ? EPOLLERR | EPOLLHUP : 0;
 }
 
+static int ioctl_wait(struct vtoe_connection *c, const struct vtoe_ioc_wait *q)
+{
+	const struct vtoe_state_page *state = vtoe_regions_state(c);
+	ktime_t timeout = q->timeout_ns > KTIME_MAX ? KTIME_MAX : q->timeout_ns;
+	int rc;
+
+	if (q->flags & ~VTOE_WAIT_RING)
+		return -EINVAL;
+	if (READ_ONCE(c->device->dead))
+		return -ENOTCONN;
+	if (q->flags & VTOE_WAIT_RING)
+		notify_remote_via_irq(c->irq);
+	rc = wait_event_interruptible_hrtimeout(c->event_wait,
+						READ_ONCE(state->events) !=
+							q->seen ||
+						READ_ONCE(c->device->dead),
+						timeout);
+	if (READ_ONCE(c->device->dead))
+		return -ENOTCONN;
+	/* not to be begun again: the caller's deadline is nearer now */
+	return rc == -ERESTARTSYS ? -EINTR : rc;
+}
+
 static int ioctl_eventfd(struct vtoe_connection *c,
 			 const struct vtoe_ioc_eventfd *q)
 {
@@ -393,8 +422,13 @@ static long vtoe_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct vtoe_connection *c = file->private_data;
 	struct vtoe_ioc_eventfd e;
+	struct vtoe_ioc_wait w;
 
 	switch (cmd) {
+	case VTOE_IOC_WAIT:
+		if (copy_from_user(&w, (void __user *)arg, sizeof(w)))
+			return -EFAULT;
+		return ioctl_wait(c, &w);
 	case VTOE_IOC_INFO:
 		return ioctl_info(c, (void __user *)arg);
 	case VTOE_IOC_EVENTFD:

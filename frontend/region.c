@@ -39,14 +39,14 @@
 /* Pages that change each time while they are pinned are in busy use. */
 #define PIN_TRIES 8
 
-static struct vtoe_state_page *region_state(const struct vtoe_connection *c)
+struct vtoe_state_page *vtoe_regions_state(const struct vtoe_connection *c)
 {
 	return page_address(c->regions.page);
 }
 
 static void region_mark_stale(struct vtoe_region *r)
 {
-	struct vtoe_state_page *state = region_state(r->connection);
+	struct vtoe_state_page *state = vtoe_regions_state(r->connection);
 
 	r->stale = true;
 	WRITE_ONCE(state->stale[r->slot], 1);
@@ -129,7 +129,7 @@ static int region_take_slot(struct vtoe_connection *c, struct vtoe_region *r)
 		return -ENOSPC;
 	r->slot = n;
 	/* nobody watches the slot yet: its last region is gone */
-	WRITE_ONCE(region_state(c)->stale[n], 0);
+	WRITE_ONCE(vtoe_regions_state(c)->stale[n], 0);
 	return 0;
 }
 

@@ -248,6 +248,8 @@ int vtoe_regions_init(struct vtoe_connection *c);
 void vtoe_regions_end(struct vtoe_connection *c);
 /* They cannot be ended yet, and count as quarantined. */
 void vtoe_regions_park(struct vtoe_connection *c);
+/* The page that says what the application need not ask for. */
+struct vtoe_state_page *vtoe_regions_state(const struct vtoe_connection *c);
 int vtoe_regions_mmap(struct vtoe_connection *c, struct vm_area_struct *vma);
 int vtoe_region_add(struct vtoe_connection *c, struct vtoe_ioc_register *q);
 int vtoe_region_del(struct vtoe_connection *c, struct vtoe_ioc_register *q);
@@ -269,7 +271,8 @@ struct vtoe_connection {
 	unsigned int tick_events;
 	struct vtoe_call *end;	/* DISCONNECT */
 	struct delayed_work end_work; /* ... when nobody waits for it */
-	wait_queue_head_t wait;
+	wait_queue_head_t wait;	/* for the backend's end */
+	wait_queue_head_t event_wait; /* for a notification */
 	spinlock_t event_lock;	/* guards events */
 	struct eventfd_ctx *events[VTOE_VECTORS_MAX];
 };

@@ -7,8 +7,10 @@
  * rings the doorbell, and poll() tells of the backend's end. Notifications come
  * through eventfds that we make and the driver signals. So the context gets the
  * same descriptors as on the local port, and the rest of the library sees no
- * difference, but for the application's own memory: the driver can pin and grant
- * it where it is (pin.c).
+ * difference, but for two things: the driver can pin and grant the application's
+ * own memory where it is (pin.c), and a thread that sleeps for a completion rings
+ * and sleeps in one system call (MECHANISMS I4: entering the kernel costs a
+ * paravirtual guest most of all).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -63,6 +65,33 @@ static const struct driver_ops device_driver = {
 	.add = device_add,
 	.remove = device_remove,
 };
+
+uint32_t context_events(const struct vtoe *ctx)
+{
+	if (!ctx->on_device)
+		return 0;
+	/* acquire: the ring is armed and looked at after this */
+	return __atomic_load_n(&ctx->pin.state->events, __ATOMIC_ACQUIRE);
+}
+
+int device_sleep(struct vtoe *ctx, const struct sleep_on *on, uint64_t deadline)
+{
+	struct vtoe_ioc_wait w = {
+		.flags = on->ring ? VTOE_WAIT_RING : 0,
+		.seen = on->seen,
+		.timeout_ns = VTOE_WAIT_FOREVER,
+	};
+	int rc;
+
+	if (deadline != FOREVER) {
+		uint64_t now = clock_ns();
+
+		/* 0 rings, if that is due, and does not sleep */
+		w.timeout_ns = deadline > now ? deadline - now : 0;
+	}
+	rc = ioctl(ctx->socket, VTOE_IOC_WAIT, &w) ? -errno : 0;
+	return rc == -ENOTCONN ? context_check(ctx) : rc;
+}
 
 static int device_map_state(struct vtoe *ctx, uint64_t region_bytes)
 {

@@ -81,16 +81,17 @@ static void control_forget(struct control *c, const struct control_call *call)
 static int control_sleep(struct vtoe *ctx, uint64_t deadline)
 {
 	struct control *c = &ctx->control;
+	struct sleep_on on = { .fd = ctx->vectors[VTOE_VECTOR_CONTROL] };
 	int rc;
 
 	if (c->reader)
 		return condition_wait(&c->changed, &c->lock, deadline);
+	on.seen = context_events(ctx);
 	if (vtoe_ring_arm(&c->completions))
 		return 0;
 	c->reader = true;
 	pthread_mutex_unlock(&c->lock);
-	rc = context_sleep(ctx, ctx->vectors[VTOE_VECTOR_CONTROL], deadline);
-	event_drain(ctx->vectors[VTOE_VECTOR_CONTROL]);
+	rc = context_sleep(ctx, &on, deadline);
 	pthread_mutex_lock(&c->lock);
 	c->reader = false;
 	pthread_cond_broadcast(&c->changed);

@@ -56,6 +56,12 @@ int device_find(char *path, size_t room);
 int device_is(const char *path);
 /* Everything up to HELLO. */
 int device_connect(struct vtoe *ctx, const char *path);
+struct sleep_on;
+/* The same as context_sleep(), there. */
+int device_sleep(struct vtoe *ctx, const struct sleep_on *on,
+		 uint64_t deadline);
+/* How many notifications there were; 0 on the local port. */
+uint32_t context_events(const struct vtoe *ctx);
 /* A descriptor that the library keeps, fresh from the kernel -> its number from
  * now on. */
 int context_own_fd(int fd);
@@ -358,6 +364,7 @@ struct vtoe_lane {
 	uint32_t violation; /* why it was parked: enum vtoe_violation */
 	bool current_valid;
 	bool armed;
+	bool bell;    /* published, and the backend is still to be told */
 	bool sleeper; /* a thread is asleep on event_fd */
 	bool grq;     /* generic buffers were given: completions without a
 		       * request may come */
@@ -484,9 +491,18 @@ static inline int context_dead(const struct vtoe *ctx)
 uint64_t clock_ns(void);
 /* timeout_ms -1: FOREVER */
 uint64_t deadline_after(int timeout_ms);
-/* Sleeps until fd is readable, the socket hangs up, or the deadline.
+/* What a thread sleeps on. On a guest's device, that is the number of events:
+ * `seen` is context_events() from before the ring was armed. */
+struct sleep_on {
+	int fd;	       /* the vector's; drained when it has woken us */
+	uint32_t seen;
+	bool ring;     /* the doorbell is to be rung first */
+};
+
+/* Sleeps until the backend notifies, the socket hangs up, or the deadline.
  * -> 0, -ETIME, -EINTR, or the context's error. */
-int context_sleep(struct vtoe *ctx, int fd, uint64_t deadline);
+int context_sleep(struct vtoe *ctx, const struct sleep_on *on,
+		  uint64_t deadline);
 /* Processors that this process may run on. */
 unsigned processors(void);
 void condition_init(pthread_cond_t *condition);

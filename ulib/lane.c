@@ -307,7 +307,9 @@ static void lane_track(struct vtoe_lane *lane, const struct vtoe_sqe *sqe)
 	track_add(&lane->track, sqe, region);
 }
 
-int vtoe_submit(struct vtoe_lane *lane)
+/* Makes what was staged visible; lane->bell says whether the backend is to be
+ * told of it. */
+static int lane_publish(struct vtoe_lane *lane)
 {
 	struct vtoe_ring *sq = &lane->sq;
 	uint32_t i, n = sq->local - sq->published;
@@ -322,8 +324,10 @@ int vtoe_submit(struct vtoe_lane *lane)
 		return context_dead(lane->ctx);
 	}
 	for (i = sq->published; i != sq->local; i++) {
-		const struct vtoe_sqe *sqe = &lane->staged[i & (sq->size - 1)];
+		struct vtoe_sqe *sqe = &lane->staged[i & (sq->size - 1)];
 
+		if (!(lane->ctx->features & VTOE_F_QUIET))
+			sqe->flags &= (vtoe_u8)~VTOE_SQE_QUIET;
 		lane_track(lane, sqe);
 		memcpy(sq->entries + (i & (sq->size - 1)) * VTOE_RING_ENTRY,
 		       sqe, sizeof(*sqe));
@@ -331,9 +335,25 @@ int vtoe_submit(struct vtoe_lane *lane)
 	lane_count(&lane->counters.submitted, n);
 	if (vtoe_ring_submit(sq)) {
 		lane_count(&lane->counters.doorbells, 1);
-		event_signal(lane->ctx->doorbell);
+		lane->bell = true;
 	}
 	return (int)n;
+}
+
+static void lane_ring(struct vtoe_lane *lane)
+{
+	if (!lane->bell)
+		return;
+	lane->bell = false;
+	event_signal(lane->ctx->doorbell);
+}
+
+int vtoe_submit(struct vtoe_lane *lane)
+{
+	int rc = lane_publish(lane);
+
+	lane_ring(lane);
+	return rc;
 }
 
 /* -- waiting ------------------------------------------------------------- */
@@ -353,19 +373,27 @@ static inline void cpu_pause(void)
  * it. With the window at zero, one wait in sixteen tries again. Bulk data is
  * worth a wake-up: nothing is spun for behind it.
  */
+static bool lane_may_spin(struct vtoe_lane *lane)
+{
+	if (lane->current.result > SPIN_BULK_BYTES)
+		return false;
+	if (!lane->spin_window) {
+		if (!lane->spin_usec || ++lane->spin_skipped % 16)
+			return false;
+		lane->spin_window = lane->spin_usec;
+	}
+	return true;
+}
+
 static void lane_spin(struct vtoe_lane *lane)
 {
 	const struct vtoe_ring_producer *p = &lane->cq.shared->p;
 	uint32_t seen = lane->cq.local, i;
 	uint64_t until;
 
-	if (lane->current.result > SPIN_BULK_BYTES)
+	if (!lane_may_spin(lane))
 		return;
-	if (!lane->spin_window) {
-		if (!lane->spin_usec || ++lane->spin_skipped % 16)
-			return;
-		lane->spin_window = lane->spin_usec;
-	}
+	lane_ring(lane);
 	until = clock_ns() + lane->spin_window * 1000ull;
 	lane_unlock_if(lane);
 	do {
@@ -384,28 +412,36 @@ static void lane_spin(struct vtoe_lane *lane)
 	lane->spin_window /= 2;
 }
 
-/* Sleeps until something may have come. One thread of a locked lane sleeps on
- * the descriptor, the others on the condition. -> 0, -ETIME, -EINTR */
+/* Sleeps until something may have come; rings first if a doorbell is due. One
+ * thread of a locked lane sleeps on the descriptor, the others on the condition.
+ * -> 0, -ETIME, -EINTR */
 static int lane_sleep(struct vtoe_lane *lane, uint64_t deadline)
 {
 	struct vtoe *ctx = lane->ctx;
 	uint64_t before = lane->counters.completed;
+	struct sleep_on s = { .fd = lane->event_fd };
 	int rc;
 
-	if (lane->sleeper)
+	if (lane->sleeper) {
+		lane_ring(lane);
 		return condition_wait(&lane->changed, &lane->lock, deadline);
-	if (vtoe_ring_arm(&lane->cq))
+	}
+	s.seen = context_events(ctx);
+	if (vtoe_ring_arm(&lane->cq)) {
+		lane_ring(lane);
 		return 0;
+	}
 	lane_look_for_death(lane);
 	if (lane->dead || lane->dying)
 		return 0;
+	s.ring = lane->bell;
+	lane->bell = false;
 	lane->sleeper = true;
 	lane_unlock_if(lane);
-	rc = context_sleep(ctx, lane->event_fd, deadline);
+	rc = context_sleep(ctx, &s, deadline);
 	lane_lock_if(lane);
 	lane->sleeper = false;
 	if (rc == 0) {
-		event_drain(lane->event_fd);
 		lane_count(&lane->counters.wakeups, 1);
 		if (before == lane->counters.completed &&
 		    !vtoe_ring_peek(&lane->cq))
@@ -426,8 +462,10 @@ int vtoe_wait_cqe(struct vtoe_lane *lane, struct vtoe_cqe **cqe,
 	uint64_t deadline;
 	int rc;
 
-	vtoe_submit(lane);
+	lane_publish(lane);
 	rc = vtoe_peek_cqe(lane, cqe);
+	if (rc || !timeout_ms)
+		lane_ring(lane);
 	if (rc)
 		return rc < 0 ? rc : 0;
 	deadline = deadline_after(timeout_ms);
@@ -437,8 +475,10 @@ int vtoe_wait_cqe(struct vtoe_lane *lane, struct vtoe_cqe **cqe,
 		int slept;
 
 		rc = vtoe_peek_cqe(lane, cqe);
-		if (rc)
+		if (rc) {
+			lane_ring(lane);
 			return rc < 0 ? rc : 0;
+		}
 		slept = lane_sleep(lane, deadline);
 		if (!slept)
 			continue;
@@ -473,6 +513,13 @@ void vtoe_lane_disarm(struct vtoe_lane *lane)
 	if (lane->armed && !lane->sleeper)
 		event_drain(lane->event_fd);
 	lane->armed = false;
+}
+
+void vtoe_lane_want_all(struct vtoe_lane *lane, int all)
+{
+	/* the fence of arming comes behind it, before the ring is looked at */
+	__atomic_store_n(&lane->cq.shared->c.wants,
+			 all ? VTOE_RING_WANT_ALL : 0, __ATOMIC_RELAXED);
 }
 
 void vtoe_lane_set_spin(struct vtoe_lane *lane, unsigned usec)

@@ -181,6 +181,8 @@ struct vt {
 	struct vt_req *live_reqs, *free_reqs;
 	unsigned sends;	     /* SENDs under way */
 	bool starved;	     /* a stream found no chunk */
+	unsigned want_sends; /* who waits for SENDs to complete */
+	bool told_sends;     /* ... and the lane was told */
 	struct vt_waiter *waiters, *leader;
 	unsigned lost; /* listeners */
 	uint64_t offloaded, fallbacks, bytes_in, bytes_out, sleeps;
@@ -328,6 +330,7 @@ int vt_grq_off(struct vsock *s);
 /* preload_send.c */
 ssize_t vt_send(struct vsock *s, int fd, struct vt_io *io);
 bool vt_room(const struct vsock *s);
+void vt_want_room(struct vsock *s, bool want);
 
 /* preload_options.c */
 bool vt_option_is_kernels(int level, int name);

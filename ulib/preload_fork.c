@@ -211,8 +211,10 @@ int vt_make_shared(struct vsock *s)
 	vt_wake(s);
 	if (s->grq)
 		vt_grq_off(s);
+	vt.want_sends++;
 	while (s->inflight && !s->dead && rc != -ETIME)
 		rc = vt_sleep(s, deadline, NULL, 0, NULL);
+	vt.want_sends--;
 	return s->dead ? -ECONNRESET : vt_backlog_to_common(s);
 }
 

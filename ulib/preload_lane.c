@@ -91,6 +91,7 @@ int vt_backend(void)
 	}
 	vt.lane_fd = vtoe_lane_fd(vt.lane);
 	vt.control_fd = vtoe_control_fd(vt.ctx);
+	vt.told_sends = false;
 	rc = vt_generic_start();
 	if (rc)
 		vt_backend_died();

@@ -40,7 +40,7 @@ static unsigned vt_ready_connected(struct vsock *s)
 	if (closed_out || vt_room(s))
 		bits |= VT_OUT;
 	else
-		s->want_room = true;
+		vt_want_room(s, true);
 	if (s->err || s->dead)
 		bits |= POLLERR;
 	return bits;

@@ -28,6 +28,16 @@ static size_t vt_send_cap(void)
 	       cap < VT_SEND_FLOOR ? VT_SEND_FLOOR : cap;
 }
 
+/* Completions of SENDs are quiet (VTOE_SQE_QUIET): a program that sleeps for an
+ * answer is not woken because its request went out. Who waits for room says so. */
+void vt_want_room(struct vsock *s, bool want)
+{
+	if (s->want_room == want)
+		return;
+	s->want_room = want;
+	vt.want_sends += want ? 1 : -1;
+}
+
 bool vt_room(const struct vsock *s)
 {
 	if (!vt.ctx || !vt_chunk_left() ||
@@ -72,7 +82,7 @@ static void vt_send_done(struct vt_req *r, const struct vtoe_cqe *c)
 	}
 	if (c->result < 0 || (!had_room && vt_room(s))) {
 		if (vt_room(s))
-			s->want_room = false;
+			vt_want_room(s, false);
 		vt_notify(s);
 	} else if (!s->inflight) {
 		vt_wake(s); /* fork and linger wait for that */
@@ -121,6 +131,7 @@ static int vt_send_chunk(struct vsock *s, struct vt_io *io, size_t *done)
 	s->charged += c->size;
 	vt.sends++;
 	q = vt_sqe(r, VTOE_OP_SEND, s->stream);
+	q->flags = VTOE_SQE_QUIET;
 	q->key = c->key;
 	q->offset = c->offset;
 	q->length = n;
@@ -207,11 +218,11 @@ ssize_t vt_send(struct vsock *s, int fd, struct vt_io *io)
 		if (done == io->bytes)
 			break;
 		if (vt_room(s)) {
-			s->want_room = false;
+			vt_want_room(s, false);
 			if (!vt_send_chunk(s, io, &done))
 				continue;
 		}
-		s->want_room = true;
+		vt_want_room(s, true);
 		if (!wait || rc == -ETIME)
 			return done ? (ssize_t)done : -EAGAIN;
 		if (rc == -EINTR && (done || !vt_restart(s->snd_timeout)))

@@ -312,6 +312,7 @@ struct vsock *vsock_new(int fd, int family, bool nonblock)
 
 void vsock_free(struct vsock *s)
 {
+	vt_want_room(s, false);
 	if (s->next)
 		s->next->prev = s->prev;
 	if (s->prev)

@@ -154,16 +154,31 @@ static int vt_ppoll(struct vt_waiter *w, struct pollfd *fds, nfds_t n,
 	return rc < 0 ? -errno : rc;
 }
 
+/* Are quiet completions a reason to wake up from now on? -> that has changed */
+static bool vt_tell_sends(void)
+{
+	bool all = vt.want_sends || vt.starved;
+
+	if (all == vt.told_sends)
+		return false;
+	vtoe_lane_want_all(vt.lane, all);
+	vt.told_sends = all;
+	return true;
+}
+
 /* Becomes the leader, if there is none. 1 if completions are there already. */
 static int vt_lead(struct vt_waiter *w)
 {
-	if (!vt.lane || vt.leader)
+	if (!vt.lane || (!vt_tell_sends() && vt.leader))
 		return 0;
+	/* the leader sleeps, and may have slept through quiet ones */
 	if (vtoe_lane_arm(vt.lane)) {
-		vtoe_lane_disarm(vt.lane);
+		if (!vt.leader)
+			vtoe_lane_disarm(vt.lane);
 		return 1;
 	}
-	vt.leader = w;
+	if (!vt.leader)
+		vt.leader = w;
 	return 0;
 }
 

@@ -182,6 +182,9 @@ void vtoe_cqe_seen(struct vtoe_lane *lane);
 int vtoe_lane_fd(const struct vtoe_lane *lane);
 int vtoe_lane_arm(struct vtoe_lane *lane);
 void vtoe_lane_disarm(struct vtoe_lane *lane);
+/* From the next arming or wait on: shall completions of quiet requests
+ * (VTOE_SQE_QUIET) wake too? 0: no, which is so at the start. */
+void vtoe_lane_want_all(struct vtoe_lane *lane, int all);
 
 /* Microseconds that wait spins before it sleeps; default 0 on one processor,
  * else 20. */
@@ -197,6 +200,15 @@ static inline void vtoe_sqe_set(struct vtoe_sqe *sqe, enum vtoe_op op,
 	sqe->user_data = user_data;
 }
 
+/*
+ * sqe->flags VTOE_SQE_QUIET: the completion, if the request succeeds, wakes nobody
+ * who sleeps (vtoe_wait_cqe(), the lane's descriptor); it is found with the next
+ * one that does. For a SEND in front of the RECV of its answer, an OPEN in front
+ * of its CONNECT: each wake-up saved is a system call or two, and in a guest an
+ * interrupt. Not for what is waited for alone, unless vtoe_lane_want_all(); a long
+ * send, which may go without a copy, can complete after its answer. Without effect
+ * on a backend that does not offer VTOE_F_QUIET.
+ */
 /* Names memory; -EFAULT if it is not arena or registered memory. */
 int vtoe_sqe_memory(struct vtoe *ctx, struct vtoe_sqe *sqe, const void *at,
 		    size_t bytes);

@@ -33,15 +33,20 @@ static struct timespec timespec_from(uint64_t ns)
 				  .tv_nsec = (long)(ns % 1000000000u) };
 }
 
-int context_sleep(struct vtoe *ctx, int fd, uint64_t deadline)
+int context_sleep(struct vtoe *ctx, const struct sleep_on *on,
+		  uint64_t deadline)
 {
 	struct pollfd p[2] = {
-		{ .fd = fd, .events = POLLIN },
+		{ .fd = on->fd, .events = POLLIN },
 		{ .fd = ctx->socket, .events = POLLIN },
 	};
 	struct timespec left;
 	int n;
 
+	if (ctx->on_device)
+		return device_sleep(ctx, on, deadline);
+	if (on->ring)
+		event_signal(ctx->doorbell);
 	if (deadline != FOREVER) {
 		uint64_t now = clock_ns();
 
@@ -52,6 +57,8 @@ int context_sleep(struct vtoe *ctx, int fd, uint64_t deadline)
 	n = ppoll(p, 2, deadline == FOREVER ? NULL : &left, NULL);
 	if (n < 0)
 		return -errno;
+	if (p[0].revents)
+		event_drain(on->fd);
 	if (p[1].revents)
 		return context_check(ctx);
 	return n ? 0 : -ETIME;

@@ -3,7 +3,8 @@
  * isolation_xen.c - what the worker of a Xen guest needs besides
  *
  * Mapping and unmapping grants, and event channels, on descriptors that were
- * opened before (port/xen_peer.c, by libxengnttab and libxenevtchn).
+ * opened before (port/xen_peer.c, by libxengnttab and libxenevtchn). What was
+ * rung is read and let ring again by io_uring.
  */
 #include <fcntl.h>
 #include <seccomp.h>
@@ -32,8 +33,6 @@ const struct isolation_syscall isolation_xen[] = {
 	REQUEST(IOCTL_EVTCHN_BIND_INTERDOMAIN),
 	REQUEST(IOCTL_EVTCHN_UNBIND),
 	REQUEST(IOCTL_EVTCHN_NOTIFY),
-	/* a pending event is read, and unmasked by writing it back */
-	{ SCMP_SYS(read), { 0, 0, 0, 0 }, { 0, 0, 0, 0 } },
 };
 
 const size_t isolation_xen_count =

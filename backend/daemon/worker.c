@@ -359,14 +359,14 @@ static void worker_answer(struct worker *w)
 
 static void worker_serve_xen(struct worker *w)
 {
-	int rc = worker_xen_serve(w->xen, &w->device, &w->page);
+	int rc = worker_xen_serve(w->xen, &w->device, &w->page, WATCH_XEN);
 
-	if (rc < 0) {
+	if (rc == -EPROTO) {
 		worker_log_guest(w, "the frontend broke its ring: it is not "
 				 "served any more");
-		return; /* not watched again */
+	} else if (rc) {
+		worker_fail("/dev/xen/evtchn", -rc); /* another is made */
 	}
-	device_watch(&w->device, worker_xen_fd(w->xen), WATCH_XEN);
 }
 
 static void worker_log_violation(struct worker *w)
@@ -407,7 +407,7 @@ static _Noreturn void worker_run(struct worker *w)
 	bool busy;
 
 	if (w->xen)
-		device_watch(&w->device, worker_xen_fd(w->xen), WATCH_XEN);
+		worker_xen_watch(w->xen, &w->device, WATCH_XEN);
 	else
 		device_watch(&w->device, w->listen_fd, WATCH_LISTENER);
 	device_watch(&w->device, WORKER_FD, WATCH_SUPERVISOR);

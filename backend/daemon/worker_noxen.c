@@ -19,18 +19,20 @@ bool worker_xen_may_zerocopy(void)
 	return false;
 }
 
-int worker_xen_fd(const struct worker_xen *x)
+void worker_xen_watch(struct worker_xen *x, struct device *d, unsigned which)
 {
 	(void)x;
-	return -1;
+	(void)d;
+	(void)which;
 }
 
 int worker_xen_serve(struct worker_xen *x, struct device *d,
-		     const struct vtoe_device_page *page)
+		     const struct vtoe_device_page *page, unsigned which)
 {
 	(void)x;
 	(void)d;
 	(void)page;
+	(void)which;
 	return -EPROTO;
 }
 

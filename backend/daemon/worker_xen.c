@@ -8,12 +8,11 @@
 
 #include "port/xen_peer.h"
 
-#define EVENTS_PER_TURN 64
-
 struct worker_xen {
 	struct xen_device device;
 	uint32_t max_peers;
 	uint64_t peer_memory, total_memory;
+	uint32_t let_ring[XEN_RUNG]; /* channels, until they are written */
 	/* The last refusal, for worker_xen_refused(). */
 	struct vtoe_xen_request refused;
 	int refused_error; /* 0: none new */
@@ -60,9 +59,10 @@ bool worker_xen_may_zerocopy(void)
 	return type[0] && strncmp(type, "PV\n", 3);
 }
 
-int worker_xen_fd(const struct worker_xen *x)
+void worker_xen_watch(struct worker_xen *x, struct device *d, unsigned which)
 {
-	return xen_device_fd(&x->device);
+	device_watch_read(d, xen_device_fd(&x->device), x->device.rung,
+			  sizeof(x->device.rung), which);
 }
 
 /* What the guest's connections and regions may have together: grant mappings are
@@ -242,22 +242,32 @@ static int xen_serve_ring(struct worker_xen *x, struct device *d,
 }
 
 int worker_xen_serve(struct worker_xen *x, struct device *d,
-		     const struct vtoe_device_page *page)
+		     const struct vtoe_device_page *page, unsigned which)
 {
-	/* One more look, to see that nothing is left, is a system call: with
-	 * one connection the poll that follows tells as well. */
-	int most = d->conn_count > 1 ? EVENTS_PER_TURN : 1;
-	int slot, rc = 0, n;
+	int32_t bytes = d->caller_result[which];
+	unsigned i, n;
+	int slot, rc = 0;
 
-	for (n = 0; n < most && !xen_device_event(&x->device, &slot); n++) {
-		if (slot >= 0 && x->device.slots[slot].owner) {
+	if (bytes < 0 && bytes != -EAGAIN && bytes != -EINTR)
+		return bytes;
+	n = bytes < 0 ? 0 : (unsigned)bytes / sizeof(x->let_ring[0]);
+	for (i = 0; i < n; i++) {
+		x->let_ring[i] = x->device.rung[i];
+		slot = xen_device_slot(&x->device, x->let_ring[i]);
+		if (slot < 0) {
+			rc = xen_serve_ring(x, d, page);
+			if (rc < 0)
+				return rc;
+		} else if (x->device.slots[slot].owner) {
 			d->stats->doorbells++;
 			conn_kick(x->device.slots[slot].owner);
-		} else if (slot < 0 && !rc) {
-			rc = xen_serve_ring(x, d, page);
 		}
 	}
-	return rc;
+	if (n)
+		device_write(d, xen_device_fd(&x->device), x->let_ring,
+			     n * sizeof(x->let_ring[0]));
+	worker_xen_watch(x, d, which);
+	return 0;
 }
 
 void worker_xen_turn(struct worker_xen *x, struct vtoe_stats *stats)

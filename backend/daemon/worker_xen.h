@@ -28,12 +28,13 @@ struct worker_xen *worker_xen_open(const struct worker_setup *setup,
  * Before worker_confine() closes /sys.
  */
 bool worker_xen_may_zerocopy(void);
-/* To be watched; readable when the guest rang. */
-int worker_xen_fd(const struct worker_xen *x);
-/* Serves what rang. `page` is what new connections are shown. -EPROTO: the
- * guest broke the device's ring; nothing more will come from it. */
+/* Asks to be told, as bit `which` of device_turn(), when the guest rang. */
+void worker_xen_watch(struct worker_xen *x, struct device *d, unsigned which);
+/* Serves what rang, and watches again. `page` is what new connections are shown.
+ * -EPROTO: the guest broke the device's ring, and is not watched any more.
+ * Another error: of the descriptor, and nothing works any more. */
 int worker_xen_serve(struct worker_xen *x, struct device *d,
-		     const struct vtoe_device_page *page);
+		     const struct vtoe_device_page *page, unsigned which);
 /* After each turn: answers what ended meanwhile, and counts. */
 void worker_xen_turn(struct worker_xen *x, struct vtoe_stats *stats);
 /* Why the guest was refused something, in one line, once for each time. */

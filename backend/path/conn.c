@@ -204,7 +204,7 @@ void conn_flush(struct conn *c)
 	c->ctl_dirty = false;
 	if (!list_empty(&c->ctl_pending) && ring_out_arm_space(&c->ctl_out, 1))
 		conn_kick(c);
-	if (ring_out_publish(&c->ctl_out)) {
+	if (ring_out_publish(&c->ctl_out, false)) {
 		c->device->stats->notify++;
 		c->link.notified[VTOE_VECTOR_CONTROL]++;
 		conn_notify(c, VTOE_VECTOR_CONTROL);

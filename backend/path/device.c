@@ -84,6 +84,23 @@ void device_watch(struct device *d, int fd, unsigned which)
 	io_uring_prep_poll_add(sqe, fd, POLLIN);
 }
 
+void device_watch_read(struct device *d, int fd, void *into, unsigned bytes,
+		       unsigned which)
+{
+	struct io_uring_sqe *sqe = uring_sqe(&d->uring, NULL, TAG_CALLER);
+
+	sqe->user_data = (uint64_t)which << 4 | TAG_CALLER;
+	io_uring_prep_read(sqe, fd, into, bytes, 0);
+}
+
+void device_write(struct device *d, int fd, const void *from, unsigned bytes)
+{
+	struct io_uring_sqe *sqe = uring_sqe(&d->uring, NULL, TAG_IGNORE);
+
+	io_uring_prep_write(sqe, fd, from, bytes, 0);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
 void device_set_timer(struct device *d)
 {
 	if (d->timer_armed)
@@ -214,6 +231,7 @@ static void device_complete(struct device *d, uint64_t tag, int32_t result,
 		break;
 	case TAG_CALLER:
 		*events |= 1u << (tag >> 4 & 3);
+		d->caller_result[tag >> 4 & 3] = result;
 		break;
 	default:
 		break;

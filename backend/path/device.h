@@ -216,6 +216,7 @@ struct lane {
 	uint32_t last_stream;	   /* for VTOE_STREAM_LAST */
 	bool open;
 	bool notify;		   /* notification owed with the next flush */
+	bool loud;		   /* ... or due, if the guest asks for one */
 	bool parked;
 	bool removing;
 	bool finishing;		   /* freed once nothing is under way */
@@ -320,6 +321,7 @@ struct device {
 	uint32_t connect_count;
 	struct fallback_entry fallbacks[FALLBACK_LOG];
 	uint32_t fallback_count;
+	int32_t caller_result[4]; /* of device_watch_read() */
 	/* The last violation, for the caller to log; conn 0: none new. */
 	uint32_t parked_conn, parked_violation;
 	/* The last refusal for a limit of the configuration, likewise. The one

@@ -58,6 +58,9 @@ static int lane_room(struct lane *lane)
 		lane_dirty(lane);
 		return 0;
 	}
+	/* A guest that sleeps must make some, of quiet completions too. */
+	if (!room)
+		lane->loud = true;
 	return room;
 }
 
@@ -83,7 +86,7 @@ static void lane_flush_pending(struct lane *lane)
 	while (!list_empty(&lane->pending) && lane_room(lane) > 0) {
 		p = list_entry(lane->pending.next, struct pending, node);
 		list_del(&p->node);
-		lane_post(lane, &p->cqe);
+		lane_post(lane, &p->cqe, 0);
 		pending_sent(p);
 	}
 }
@@ -93,7 +96,8 @@ bool lane_has_room(struct lane *lane)
 	return list_empty(&lane->pending) && lane_room(lane) > 0;
 }
 
-void lane_post(struct lane *lane, const struct vtoe_cqe *cqe)
+void lane_post(struct lane *lane, const struct vtoe_cqe *cqe,
+	       unsigned sqe_flags)
 {
 	struct device *d = lane->conn->device;
 
@@ -101,15 +105,18 @@ void lane_post(struct lane *lane, const struct vtoe_cqe *cqe)
 	d->stats->completions++;
 	if (cqe->result < 0)
 		d->stats->errors++;
+	if (cqe->result < 0 || !(sqe_flags & VTOE_SQE_QUIET))
+		lane->loud = true;
 	lane_dirty(lane);
 }
 
-void lane_post_pending(struct lane *lane, struct pending *p)
+void lane_post_pending(struct lane *lane, struct pending *p,
+		       unsigned sqe_flags)
 {
 	if (lane->parked || lane->conn->state == CONN_LEAVING) {
 		pending_sent(p);
 	} else if (lane_has_room(lane)) {
-		lane_post(lane, &p->cqe);
+		lane_post(lane, &p->cqe, sqe_flags);
 		pending_sent(p);
 	} else {
 		lane->conn->device->stats->cq_full++;
@@ -142,6 +149,8 @@ int lane_turn(struct lane *lane, uint32_t credit)
 		lane->notify = true;
 		lane_dirty(lane);
 	}
+	if ((int)taken < waiting && !lane_has_room(lane))
+		lane_dirty(lane);
 	if (!list_empty(&lane->starved))
 		toe_generic_feed(lane);
 	d->stats->requests += taken;
@@ -165,12 +174,15 @@ bool lane_arm(struct lane *lane)
 void lane_flush(struct lane *lane)
 {
 	struct conn *c = lane->conn;
+	bool wanted;
 
 	lane_flush_pending(lane);
 	if (!lane->parked && !list_empty(&lane->pending) &&
 	    ring_out_arm_space(&lane->cq, 1))
 		lane_ready(lane);
-	if (ring_out_publish(&lane->cq) || lane->notify) {
+	wanted = ring_out_publish(&lane->cq, !lane->loud);
+	lane->loud = false;
+	if (wanted || lane->notify) {
 		lane->notify = false;
 		c->device->stats->notify++;
 		c->link.notified[lane->vector]++;
@@ -297,7 +309,7 @@ void request_finish_cqe(struct request *r, struct vtoe_cqe *cqe)
 	cqe->user_data = r->sqe.user_data;
 	r->pending.kind = PENDING_REQUEST;
 	r->pending.cqe = *cqe;
-	lane_post_pending(lane, &r->pending);
+	lane_post_pending(lane, &r->pending, r->sqe.flags);
 	if (lane->finishing)
 		lane_try_free(lane);
 }

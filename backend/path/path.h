@@ -18,7 +18,7 @@
 /* What this backend offers. */
 #define PATH_FEATURES                                                   \
 	(VTOE_F_TOE | VTOE_F_GRQ | VTOE_F_SHARE | VTOE_F_REGION_LIST | \
-	 VTOE_F_IPV6)
+	 VTOE_F_IPV6 | VTOE_F_QUIET)
 
 /* -- device.c (used by the worker) -- */
 int device_init(struct device *d, const struct device_limits *limits,
@@ -27,6 +27,13 @@ void device_free(struct device *d);
 /* Watches a descriptor of the caller's: its events come back from
  * device_turn() as bit `which` (0..3). Multishot: level is the caller's. */
 void device_watch(struct device *d, int fd, unsigned which);
+/* The same by reading it, O_NONBLOCK: with the bit comes the result, bytes or
+ * -errno, in d->caller_result[which]. Once. */
+void device_watch_read(struct device *d, int fd, void *into, unsigned bytes,
+		       unsigned which);
+/* Writes with the next submission, to an O_NONBLOCK descriptor that takes all it
+ * is given; `from` is read until then. What is queued behind it comes after. */
+void device_write(struct device *d, int fd, const void *from, unsigned bytes);
 /*
  * One turn: serves what is ready, hands it to the kernel, sleeps if `sleep` and
  * nothing is ready, takes what the kernel completed, publishes. -> a bit mask
@@ -85,9 +92,12 @@ void lane_try_free(struct lane *lane);
 /* Room in the CQ for one completion that is not a request's last. */
 bool lane_has_room(struct lane *lane);
 /* Posts at once, or behind what waits; `p` stays the lane's until then. */
-void lane_post_pending(struct lane *lane, struct pending *p);
-/* Posts at once; only where lane_has_room() was asked. */
-void lane_post(struct lane *lane, const struct vtoe_cqe *cqe);
+void lane_post_pending(struct lane *lane, struct pending *p,
+		       unsigned sqe_flags);
+/* Posts at once; only where lane_has_room() was asked. `sqe_flags`: of the entry
+ * that it answers. */
+void lane_post(struct lane *lane, const struct vtoe_cqe *cqe,
+	       unsigned sqe_flags);
 
 struct request *request_new(struct lane *lane, struct stream *s,
 			    const struct vtoe_sqe *sqe);

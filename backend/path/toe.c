@@ -303,7 +303,9 @@ static int toe_dispatch(struct lane *lane, const struct vtoe_sqe *sqe,
 	if (sqe->op >= sizeof(toe_operations) / sizeof(*toe_operations))
 		return -EINVAL;
 	op = &toe_operations[sqe->op];
-	if (!op->start || sqe->reserved0 || sqe->reserved1)
+	if (!op->start || sqe->reserved ||
+	    sqe->flags & ~(lane->conn->features & VTOE_F_QUIET ?
+				   VTOE_SQE_QUIET : 0))
 		return -EINVAL;
 	if ((op->feature & lane->conn->features) != op->feature)
 		return -EOPNOTSUPP;
@@ -332,7 +334,7 @@ void toe_start(struct lane *lane, const struct vtoe_sqe *sqe)
 		return;
 	cqe.result = rc;
 	if (lane_has_room(lane)) {
-		lane_post(lane, &cqe);
+		lane_post(lane, &cqe, sqe->flags);
 	} else if (!lane->parked) {
 		struct request *r = request_new(lane, NULL, sqe);
 

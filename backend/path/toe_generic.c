@@ -388,7 +388,7 @@ static void toe_generic_post(struct stream *s, int32_t result, uint32_t flags,
 	s->generic_pending.kind = PENDING_GENERIC;
 	s->generic_held = true;
 	s->device->stats->grq_completions++;
-	lane_post_pending(s->generic_lane, &s->generic_pending);
+	lane_post_pending(s->generic_lane, &s->generic_pending, 0);
 }
 
 /* What became of the buffer that the kernel picked. */

@@ -103,17 +103,29 @@ void ring_out_put(struct ring_out *r, const void *from)
 	r->producer++;
 }
 
-bool ring_out_publish(struct ring_out *r)
+bool ring_out_publish(struct ring_out *r, bool quiet)
 {
-	uint32_t old_index = r->published, event;
+	uint32_t old_index = r->told, event, wants;
 
-	if (old_index == r->producer)
+	if (r->published == r->producer && (quiet || old_index == r->producer))
 		return false;
 	r->published = r->producer;
 	/* release: pairs with the acquire load in the guest's peek */
 	__atomic_store_n(&r->shared->p.producer, r->producer, __ATOMIC_RELEASE);
-	/* full: pairs with the guest's fence between `event` and its peek */
+	/* full: pairs with the guest's fence between `event` and `wants` and its
+	 * peek */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (quiet) {
+		wants = __atomic_load_n(&r->shared->c.wants, __ATOMIC_RELAXED);
+		if (!(wants & VTOE_RING_WANT_ALL)) {
+			/* An `event` that is waited for is in the ring: no need
+			 * to remember more than that, and no wrap-around. */
+			if (r->producer - r->told > r->size)
+				r->told = r->producer - r->size;
+			return false;
+		}
+	}
+	r->told = r->producer;
 	event = __atomic_load_n(&r->shared->c.event, __ATOMIC_RELAXED);
 	return vtoe_ring_need_event(event, r->producer, old_index);
 }

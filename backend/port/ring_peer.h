@@ -45,6 +45,7 @@ struct ring_out {
 	uint32_t size;
 	uint32_t producer;  /* ours, private */
 	uint32_t published; /* ours, as the guest sees it */
+	uint32_t told;	    /* up to where `event` was looked at */
 	uint32_t consumer;  /* the guest's, as last checked */
 	bool broken;
 };
@@ -54,8 +55,10 @@ void ring_out_init(struct ring_out *r, void *at, uint32_t size);
 int ring_out_room(struct ring_out *r);
 /* Writes the next entry; only after room said > 0. */
 void ring_out_put(struct ring_out *r, const void *from);
-/* Publishes what was put; true if the guest wants a notification. */
-bool ring_out_publish(struct ring_out *r);
+/* Publishes what was put; true if the guest wants a notification. `quiet`: what
+ * was put is no reason for one, unless the guest wants all (VTOE_RING_WANT_ALL);
+ * the next call that is not quiet counts it too, even if nothing more was put. */
+bool ring_out_publish(struct ring_out *r, bool quiet);
 /* Asks the guest to notify when `want` entries are free; true if they are. */
 bool ring_out_arm_space(struct ring_out *r, uint32_t want);
 void ring_out_status(struct ring_out *r, uint32_t status, uint32_t violation);

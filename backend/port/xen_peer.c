@@ -155,19 +155,14 @@ int xen_device_fd(const struct xen_device *x)
 	return xenevtchn_fd(x->events);
 }
 
-int xen_device_event(struct xen_device *x, int *slot)
+int xen_device_slot(const struct xen_device *x, uint32_t port)
 {
-	xenevtchn_port_or_error_t port = xenevtchn_pending(x->events);
 	uint32_t i;
 
-	if (port < 0)
-		return -EAGAIN;
-	xenevtchn_unmask(x->events, (evtchn_port_t)port);
-	*slot = -1;
-	for (i = 0; port != x->port && i < x->connections; i++)
-		if (x->slots[i].used && x->slots[i].port == port)
-			*slot = (int)i;
-	return 0;
+	for (i = 0; i < x->connections; i++)
+		if (x->slots[i].used && x->slots[i].port == (int)port)
+			return (int)i;
+	return -1;
 }
 
 int xen_device_take(struct xen_device *x, struct vtoe_xen_request *request)
@@ -199,7 +194,7 @@ void xen_device_answer(struct xen_device *x,
 	if (ring_out_room(&x->completions) <= 0)
 		return;
 	ring_out_put(&x->completions, &c);
-	ring_out_publish(&x->completions);
+	ring_out_publish(&x->completions, false);
 	xenevtchn_notify(x->events, (evtchn_port_t)x->port);
 }
 

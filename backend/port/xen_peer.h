@@ -25,6 +25,7 @@
 #include "port/ring_peer.h"
 
 #define XEN_CONNECTIONS 256u
+#define XEN_RUNG 64u
 
 struct xengntdev_handle;
 struct xenevtchn_handle;
@@ -52,6 +53,7 @@ struct xen_device {
 	uint64_t region_bytes; /* mapped now for regions */
 	uint64_t map_failures; /* of the former, by the hypervisor */
 	struct xen_slot slots[XEN_CONNECTIONS];
+	uint32_t rung[XEN_RUNG]; /* the caller's: for xen_device_fd() */
 };
 
 /* -errno, and *what names the step. */
@@ -59,12 +61,15 @@ int xen_device_open(struct xen_device *x, uint32_t domid, uint32_t ring_ref,
 		    uint32_t event_channel, const char **what);
 /* After all links are closed. */
 void xen_device_close(struct xen_device *x);
-/* Readable when an event channel was rung. */
+/*
+ * O_NONBLOCK. read() gives the event channels that were rung, 32 bits each;
+ * write() of those lets them ring again, and at once if they were rung meanwhile
+ * (<xen/evtchn.h>; xenevtchn_pending() and xenevtchn_unmask() are these two
+ * calls. The worker makes them with its other system calls, in one).
+ */
 int xen_device_fd(const struct xen_device *x);
-
-/* The next event: 0, and the slot that rang, or *slot -1 for the ring page;
- * -EAGAIN when there is none. The channel may ring again from now on. */
-int xen_device_event(struct xen_device *x, int *slot);
+/* Whose channel that is: a slot, or -1: the ring page's. */
+int xen_device_slot(const struct xen_device *x, uint32_t port);
 /* Takes one request; 1, 0 when there is none, -EPROTO. */
 int xen_device_take(struct xen_device *x, struct vtoe_xen_request *request);
 /* Answers one; the guest is notified. */

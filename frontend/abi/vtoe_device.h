@@ -32,6 +32,7 @@
 #define VTOE_F_SHARE (1ull << 3)    /* SHARE and ADOPT between lanes */
 #define VTOE_F_REGION_LIST (1ull << 4) /* regions of several ranges */
 #define VTOE_F_IPV6 (1ull << 5)
+#define VTOE_F_QUIET (1ull << 6)    /* VTOE_SQE_QUIET */
 
 /* status of the backend, and of one lane (struct vtoe_ring_producer) */
 enum vtoe_status {

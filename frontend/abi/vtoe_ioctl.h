@@ -29,7 +29,7 @@
 	((direction) << 30 | (vtoe_u32)sizeof(type) << 16 | (vtoe_u32)'V' << 8 | \
 	 (number))
 
-#define VTOE_IOCTL_VERSION 2u
+#define VTOE_IOCTL_VERSION 3u
 
 /* Offset of the state page for mmap; far behind any connection's memory. */
 #define VTOE_STATE_OFFSET (1ull << 40)
@@ -41,10 +41,14 @@
  * system call that does so returns, and before other pages can appear at the
  * address. `generation` goes up after each such change: who has seen it
  * unchanged need not look for stale registrations to drop.
+ *
+ * `events` counts the backend's notifications of this connection, for
+ * VTOE_IOC_WAIT.
  */
 struct vtoe_state_page {
 	vtoe_u64 generation;
-	vtoe_u8 reserved[56];
+	vtoe_u32 events;
+	vtoe_u8 reserved[52];
 	vtoe_u8 stale[VTOE_STATE_SLOTS];
 };
 VTOE_ASSERT(sizeof(struct vtoe_state_page) == VTOE_PAGE);
@@ -62,6 +66,23 @@ struct vtoe_ioc_eventfd {
 	vtoe_u32 vector;
 	vtoe_s32 fd;
 };
+
+/*
+ * WAIT sleeps until the backend has notified the connection since `events` was
+ * `seen`, and with VTOE_WAIT_RING rings the doorbell first: one system call in
+ * place of write(), poll() and read() of an eventfd. Load `events`, arm the
+ * ring, look at it, and WAIT only if it is empty: so no notification is lost.
+ * All who wait on the connection wake up. 0; -ETIME after timeout_ns
+ * (VTOE_WAIT_FOREVER: none); -EINTR a signal; -ENOTCONN the backend is gone.
+ */
+#define VTOE_WAIT_RING (1u << 0)
+#define VTOE_WAIT_FOREVER 0xffffffffffffffffull
+struct vtoe_ioc_wait {
+	vtoe_u32 flags; /* VTOE_WAIT_*; unknown bits: -EINVAL */
+	vtoe_u32 seen;
+	vtoe_u64 timeout_ns; /* from now on */
+};
+VTOE_ASSERT(sizeof(struct vtoe_ioc_wait) == 16);
 
 /*
  * REGISTER pins and grants [address, address + bytes), page-aligned, for
@@ -106,5 +127,6 @@ VTOE_ASSERT(sizeof(struct vtoe_ioc_register) == 40);
 	VTOE_IOC(VTOE_IOC_READ | VTOE_IOC_WRITE, 0x13u, struct vtoe_ioc_register)
 #define VTOE_IOC_UNREGISTER \
 	VTOE_IOC(VTOE_IOC_READ | VTOE_IOC_WRITE, 0x14u, struct vtoe_ioc_register)
+#define VTOE_IOC_WAIT VTOE_IOC(VTOE_IOC_WRITE, 0x15u, struct vtoe_ioc_wait)
 
 #endif

@@ -137,10 +137,16 @@ struct vtoe_option {
 };
 VTOE_ASSERT(sizeof(struct vtoe_option) == 24);
 
+/* flags of an entry (VTOE_F_QUIET): its completion, if it succeeds, is published
+ * but is no reason to notify, unless the consumer of the CQ wants all of them
+ * (VTOE_RING_WANT_ALL). For what nobody sleeps for: the SEND in front of the
+ * RECV that is waited for. */
+#define VTOE_SQE_QUIET (1u << 0)
+
 struct vtoe_sqe {
 	vtoe_u8 op; /* enum vtoe_op */
-	vtoe_u8 reserved0;
-	vtoe_u16 reserved1; /* zero, else -EINVAL */
+	vtoe_u8 flags; /* VTOE_SQE_*; unknown bits: -EINVAL */
+	vtoe_u16 reserved; /* zero, else -EINVAL */
 	vtoe_u32 stream;
 	vtoe_u64 user_data;
 	vtoe_u64 key;

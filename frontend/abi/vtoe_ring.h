@@ -45,9 +45,13 @@ VTOE_ASSERT(sizeof(struct vtoe_ring_producer) == VTOE_CACHE_LINE);
 struct vtoe_ring_consumer {
 	vtoe_u32 consumer;
 	vtoe_u32 event; /* producer: notify me when you pass this */
-	vtoe_u8 pad[56];
+	vtoe_u32 wants; /* completion rings: VTOE_RING_WANT_* */
+	vtoe_u8 pad[52];
 };
 VTOE_ASSERT(sizeof(struct vtoe_ring_consumer) == VTOE_CACHE_LINE);
+
+/* Notify for the completions of VTOE_SQE_QUIET too. */
+#define VTOE_RING_WANT_ALL (1u << 0)
 
 struct vtoe_ring_shared {
 	struct vtoe_ring_producer p;

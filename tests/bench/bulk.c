@@ -147,7 +147,7 @@ static int bulk_tx_post(struct bulk *b, unsigned stream, unsigned slot)
 	int error;
 
 	error = b->run->t->ops->send(b->run->t, stream,
-				     pattern_at(b->pattern, position), bytes,
+				     pattern_at(b->pattern, position), bytes, false,
 				     bulk_tag(stream, slot));
 	if (!error)
 		b->positions[stream] += bytes;

@@ -155,8 +155,9 @@ static int kernel_recv(struct transport *t, unsigned stream, void *into,
 }
 
 static int kernel_send(struct transport *t, unsigned stream, const void *from,
-		       size_t bytes, uint64_t tag)
+		       size_t bytes, bool quiet, uint64_t tag)
 {
+	(void)quiet;
 	return request_post(&kernel_of(t)->streams[stream].out, (void *)from,
 			    bytes, true, tag);
 }

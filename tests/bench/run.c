@@ -48,7 +48,8 @@ int run_open_stream(struct run *run, uint8_t mode, uint32_t size,
 	error = run_connect(run, stream);
 	if (error)
 		return error;
-	error = ops->send(run->t, *stream, run->header, sizeof(*run->header), 0);
+	error = ops->send(run->t, *stream, run->header, sizeof(*run->header),
+			  false, 0);
 	if (!error)
 		error = ops->wait(run->t, &event);
 	if (!error && event.result != sizeof(*run->header))

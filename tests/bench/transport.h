@@ -39,9 +39,10 @@ struct transport_ops {
 	/* all: complete when the buffer is full (or at the end of stream) */
 	int (*recv)(struct transport *t, unsigned stream, void *into,
 		    size_t bytes, bool all, uint64_t tag);
-	/* completes when all bytes are taken */
+	/* Completes when all bytes are taken. quiet: something else that is
+	 * waited for completes behind it. */
 	int (*send)(struct transport *t, unsigned stream, const void *from,
-		    size_t bytes, uint64_t tag);
+		    size_t bytes, bool quiet, uint64_t tag);
 	/* The next completion. May give up with -ETIMEDOUT; a round that hangs
 	 * is ended from outside (round.c). */
 	int (*wait)(struct transport *t, struct transport_event *event);

@@ -132,7 +132,7 @@ static int vtoe_next(struct vtoe_transport *v, struct vtoe_cqe *cqe)
 	return 0;
 }
 
-/* OPEN, SETOPT and CONNECT as one batch. */
+/* OPEN, SETOPT and CONNECT as one batch; to be woken for the last is enough. */
 static int vtoe_connect_post(struct vtoe_transport *v,
 			     const struct sockaddr *to, socklen_t len)
 {
@@ -142,11 +142,13 @@ static int vtoe_connect_post(struct vtoe_transport *v,
 	sqe = vtoe_entry(v, VTOE_OP_OPEN, VTOE_STREAM_NONE, TAG_OPEN);
 	if (!sqe)
 		return -EAGAIN;
+	sqe->flags = VTOE_SQE_QUIET;
 	sqe->u.address.family = to->sa_family == AF_INET6 ? VTOE_AF_INET6
 							  : VTOE_AF_INET;
 	sqe = vtoe_entry(v, VTOE_OP_SETOPT, VTOE_STREAM_LAST, TAG_OPTION);
 	if (!sqe)
 		return -EAGAIN;
+	sqe->flags = VTOE_SQE_QUIET;
 	sqe->u.option.level = IPPROTO_TCP;
 	sqe->u.option.name = TCP_NODELAY;
 	sqe->u.option.length = sizeof(one);
@@ -189,13 +191,14 @@ static int vtoe_connect(struct transport *t, const struct sockaddr *to,
 
 static int vtoe_post(struct vtoe_transport *v, enum vtoe_op op,
 		     unsigned stream, const void *at, size_t bytes,
-		     uint32_t flags, uint64_t tag)
+		     uint32_t flags, bool quiet, uint64_t tag)
 {
 	struct vtoe_sqe *sqe;
 
 	sqe = vtoe_entry(v, op, v->ids[stream], tag);
 	if (!sqe)
 		return -EAGAIN;
+	sqe->flags = quiet ? VTOE_SQE_QUIET : 0;
 	sqe->op_flags = flags;
 	return vtoe_sqe_memory(v->ctx, sqe, at, bytes);
 }
@@ -204,14 +207,14 @@ static int vtoe_recv(struct transport *t, unsigned stream, void *into,
 		     size_t bytes, bool all, uint64_t tag)
 {
 	return vtoe_post(vtoe_of(t), VTOE_OP_RECV, stream, into, bytes,
-			 all ? VTOE_IO_WAITALL : 0, tag);
+			 all ? VTOE_IO_WAITALL : 0, false, tag);
 }
 
 static int vtoe_send(struct transport *t, unsigned stream, const void *from,
-		     size_t bytes, uint64_t tag)
+		     size_t bytes, bool quiet, uint64_t tag)
 {
 	return vtoe_post(vtoe_of(t), VTOE_OP_SEND, stream, from, bytes, 0,
-			 tag);
+			 quiet, tag);
 }
 
 static int vtoe_wait(struct transport *t, struct transport_event *event)
@@ -247,8 +250,11 @@ static int vtoe_shutdown(struct transport *t, unsigned stream)
 static void vtoe_drop(struct transport *t, unsigned stream)
 {
 	struct vtoe_transport *v = vtoe_of(t);
+	struct vtoe_sqe *sqe;
 
-	vtoe_entry(v, VTOE_OP_CLOSE, v->ids[stream], TAG_CLOSE);
+	sqe = vtoe_entry(v, VTOE_OP_CLOSE, v->ids[stream], TAG_CLOSE);
+	if (sqe)
+		sqe->flags = VTOE_SQE_QUIET;
 	v->ids[stream] = VTOE_STREAM_NONE;
 	while (v->used && v->ids[v->used - 1] == VTOE_STREAM_NONE)
 		v->used--;

@@ -69,7 +69,7 @@ static void backend_out(struct ring_out *r, uint8_t verb)
 		FUZZ_MUST(r->producer - r->consumer <= r->size);
 		break;
 	case 2:
-		ring_out_publish(r);
+		ring_out_publish(r, verb & 4);
 		FUZZ_MUST(r->published == r->producer);
 		break;
 	default:

@@ -57,9 +57,9 @@ static const char *reserved(const struct hostile *h, const void *arg)
 		struct vtoe_sqe s = { .op = (uint8_t)op };
 
 		if (op % 2)
-			s.reserved0 = 1;
+			s.flags = 0x80;
 		else
-			s.reserved1 = 0x8000;
+			s.reserved = 0x8000;
 		error = raw_call(&g.lane, &s, &c);
 		text = want_result(-EINVAL, error ? error : c.result);
 	}

@@ -50,7 +50,7 @@ struct kind {
 static const char *flood_of(const struct hostile *h, const void *arg)
 {
 	const struct kind *k = arg;
-	struct vtoe_sqe s = { .op = k->op, .reserved0 = k->reserved,
+	struct vtoe_sqe s = { .op = k->op, .flags = k->reserved,
 			      .stream = k->stream, .op_flags = k->flags };
 	const char *text;
 	struct rig g;
@@ -67,7 +67,7 @@ static const char *flood_of(const struct hostile *h, const void *arg)
 #define KIND(name, ...) static const struct kind name = { __VA_ARGS__ }
 KIND(nop, .op = VTOE_OP_NOP, .count = 200000);
 KIND(bad, .op = 99, .result = -EINVAL, .count = 100000);
-KIND(bad_reserved, .reserved = 1, .result = -EINVAL, .count = 50000);
+KIND(bad_reserved, .reserved = 0x80, .result = -EINVAL, .count = 50000);
 KIND(bad_stream, .op = VTOE_OP_RECV, .stream = 0x4242, .result = -EBADF,
      .count = 50000);
 KIND(report, .op = VTOE_OP_REPORT, .flags = VTOE_FALLBACK_NOT_TCP,

@@ -84,8 +84,8 @@ static void test_entry_errors(void **state)
 		{ { .op = 255 }, -EINVAL },
 		{ { .op = VTOE_OP_CLAIM }, -EOPNOTSUPP },
 		{ { .op = VTOE_OP_FLUSH }, -EOPNOTSUPP },
-		{ { .op = VTOE_OP_NOP, .reserved0 = 1 }, -EINVAL },
-		{ { .op = VTOE_OP_NOP, .reserved1 = 1 }, -EINVAL },
+		{ { .op = VTOE_OP_NOP, .flags = 0x80 }, -EINVAL },
+		{ { .op = VTOE_OP_NOP, .reserved = 1 }, -EINVAL },
 		{ { .op = VTOE_OP_NOP, .op_flags = 1 }, -EINVAL },
 		{ { .op = VTOE_OP_OPEN }, -EAFNOSUPPORT },
 		{ { .op = VTOE_OP_RECV, .stream = id, .key = 1, .length = 1 },
@@ -163,6 +163,78 @@ static void test_entry_errors(void **state)
 	close_stream(&g, id, peer);
 	leave(&g);
 	leave(&other);
+	stop();
+}
+
+/* I2, I4: a completion that is quiet comes, and is no reason to notify; an error
+ * is one, and so is what follows. */
+static void test_quiet(void **state)
+{
+	struct vtoe_sqe *q;
+	struct guest g;
+	uint64_t notified;
+	uint32_t id;
+	int peer, i;
+
+	(void)state;
+	start();
+	join(&g);
+	id = connected(&g, &peer);
+	for (i = 0; i < 3; i++)
+		turn(); /* the guest sleeps, and what went before is over */
+	assert_false(vtoe_ring_arm(&g.cq));
+	notified = stats.notify;
+	q = entry(&g, VTOE_OP_RECV, id, 1);
+	q->key = g.key;
+	q->length = 1;
+	q = entry(&g, VTOE_OP_SEND, id, 2);
+	q->flags = VTOE_SQE_QUIET;
+	q->key = g.key;
+	q->length = 1;
+	submit(&g);
+	wait_until(vtoe_ring_peek(&g.cq));
+	for (i = 0; i < 3; i++)
+		turn();
+	assert_int_equal(stats.notify, notified);
+	send_peer(peer, "x", 1);
+	wait_until(stats.notify == notified + 1);
+	assert_int_equal(wait_cqe(&g).user_data, 2);
+	assert_int_equal(wait_cqe(&g).user_data, 1);
+	assert_false(vtoe_ring_arm(&g.cq));
+	q = entry(&g, VTOE_OP_SEND, id, 3);
+	q->flags = VTOE_SQE_QUIET;
+	q->key = 1;
+	q->length = 1;
+	submit(&g);
+	wait_until(stats.notify == notified + 2);
+	assert_int_equal(wait_cqe(&g).result, -ENOKEY);
+	/* Who did not accept the feature does not have it. */
+	g.conn->features &= ~VTOE_F_QUIET;
+	entry(&g, VTOE_OP_NOP, 0, 4)->flags = VTOE_SQE_QUIET;
+	submit(&g);
+	assert_int_equal(wait_cqe(&g).result, -EINVAL);
+	g.conn->features |= VTOE_F_QUIET;
+	close_stream(&g, id, peer);
+	/* A CQ full of quiet ones is a reason: something waits behind them. */
+	add_lane(&g, 16, 8);
+	entry(&g, VTOE_OP_NOP, 0, 9); /* the first one's room is told of */
+	submit(&g);
+	assert_int_equal(wait_cqe(&g).user_data, 9);
+	assert_false(vtoe_ring_arm(&g.cq));
+	notified = stats.notify;
+	for (i = 0; i < 8; i++)
+		entry(&g, VTOE_OP_NOP, 0, 10)->flags = VTOE_SQE_QUIET;
+	submit(&g);
+	for (i = 0; i < 5; i++)
+		turn();
+	assert_int_equal(stats.notify, notified);
+	entry(&g, VTOE_OP_NOP, 0, 11);
+	submit(&g);
+	wait_until(stats.notify == notified + 1);
+	for (i = 0; i < 8; i++)
+		assert_int_equal(wait_cqe(&g).user_data, 10);
+	assert_int_equal(wait_cqe(&g).user_data, 11);
+	leave(&g);
 	stop();
 }
 
@@ -348,6 +420,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct),
 		cmocka_unit_test(test_entry_errors),
+		cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_drain),

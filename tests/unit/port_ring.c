@@ -75,7 +75,7 @@ static void test_out_order(void **state)
 	vtoe_ring_init(&guest, memory, SIZE);
 	ring_out_init(&r, memory, SIZE);
 	start_at(&guest, UINT32_MAX - 1000);
-	r.consumer = r.producer = r.published = UINT32_MAX - 1000;
+	r.consumer = r.producer = r.published = r.told = UINT32_MAX - 1000;
 	while (seen < 100000) {
 		bool armed = !vtoe_ring_arm(&guest), rung;
 
@@ -86,7 +86,7 @@ static void test_out_order(void **state)
 			entry[0] = sent++;
 			ring_out_put(&r, entry);
 		}
-		rung = ring_out_publish(&r);
+		rung = ring_out_publish(&r, false);
 		if (armed && sent != seen)
 			assert_true(rung);
 		for (n = rand() % (SIZE + 1); n; n--) {
@@ -97,6 +97,65 @@ static void test_out_order(void **state)
 			vtoe_ring_advance(&guest);
 		}
 		vtoe_ring_release(&guest);
+	}
+}
+
+/* What is quiet rings only for those who want all, and what follows it rings
+ * although the guest waits since before the quiet ones. */
+static void test_quiet(void **state)
+{
+	struct vtoe_ring_shared *s = (void *)memory;
+	struct vtoe_ring guest;
+	struct ring_out r;
+	uint64_t entry[8] = { 0 };
+	long i;
+
+	(void)state;
+	memset(memory, 0, sizeof(memory));
+	vtoe_ring_init(&guest, memory, SIZE);
+	ring_out_init(&r, memory, SIZE);
+	start_at(&guest, UINT32_MAX - 2);
+	r.consumer = r.producer = r.published = r.told = UINT32_MAX - 2;
+	for (i = 0; i < 10; i++) {
+		assert_false(vtoe_ring_arm(&guest));
+		ring_out_put(&r, entry);
+		assert_false(ring_out_publish(&r, true));
+		assert_non_null(vtoe_ring_peek(&guest)); /* it is there */
+		if (i & 1) {
+			vtoe_ring_advance(&guest);
+			vtoe_ring_release(&guest);
+			assert_false(vtoe_ring_arm(&guest));
+		}
+		ring_out_put(&r, entry);
+		assert_true(ring_out_publish(&r, false));
+		while (vtoe_ring_peek(&guest))
+			vtoe_ring_advance(&guest);
+		vtoe_ring_release(&guest);
+		assert_true(ring_out_room(&r) >= 0);
+	}
+	s->c.wants = VTOE_RING_WANT_ALL;
+	assert_false(vtoe_ring_arm(&guest));
+	ring_out_put(&r, entry);
+	assert_true(ring_out_publish(&r, true));
+	s->c.wants = 0;
+	/* Nothing but quiet ones, until the indices have gone round. */
+	for (i = 0; i < 3; i++) {
+		while (vtoe_ring_peek(&guest))
+			vtoe_ring_advance(&guest);
+		vtoe_ring_release(&guest);
+		ring_out_room(&r);
+		guest.local = guest.other = guest.published += 0x60000000u;
+		s->c.consumer = s->p.producer = guest.local;
+		r.consumer = r.producer = r.published = guest.local;
+		r.told += 1; /* as after quiet publishing all the way */
+		ring_out_put(&r, entry);
+		ring_out_publish(&r, true);
+		assert_true(r.producer - r.told <= SIZE);
+		assert_true(vtoe_ring_arm(&guest));
+		vtoe_ring_advance(&guest);
+		assert_false(vtoe_ring_arm(&guest));
+		ring_out_put(&r, entry);
+		assert_true(ring_out_publish(&r, false));
 	}
 }
 
@@ -113,7 +172,7 @@ static void test_space_event(void **state)
 	ring_out_init(&r, memory, SIZE);
 	for (i = 0; i < SIZE; i++)
 		ring_out_put(&r, entry);
-	ring_out_publish(&r);
+	ring_out_publish(&r, false);
 	assert_int_equal(ring_out_room(&r), 0);
 	assert_false(ring_out_arm_space(&r, 2));
 	assert_non_null(vtoe_ring_peek(&guest));
@@ -164,12 +223,12 @@ static void test_lies_out(void **state)
 		ring_out_init(&r, memory, SIZE);
 		for (n = 0; n < SIZE; n++)
 			ring_out_put(&r, entry);
-		ring_out_publish(&r);
+		ring_out_publish(&r, false);
 		s->c.consumer = 3;
 		assert_int_equal(ring_out_room(&r), 3);
 		for (n = 0; n < 3; n++)
 			ring_out_put(&r, entry);
-		ring_out_publish(&r);
+		ring_out_publish(&r, false);
 		s->c.consumer = lies[i] == SIZE + 1 ? SIZE + 4 : lies[i];
 		assert_int_equal(ring_out_room(&r), -EPROTO);
 		s->c.consumer = 3;
@@ -200,6 +259,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_in_order),
 		cmocka_unit_test(test_out_order),
+		cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_space_event),
 		cmocka_unit_test(test_lies_in),
 		cmocka_unit_test(test_lies_out),
