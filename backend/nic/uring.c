@@ -22,7 +22,7 @@ static const uint8_t uring_ops[] = {
 	IORING_OP_RECV,	       IORING_OP_SEND,	   IORING_OP_SENDMSG,
 	IORING_OP_SEND_ZC,     IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE,
 	IORING_OP_READ,	       IORING_OP_WRITE,	   IORING_OP_TIMEOUT,
-	IORING_OP_TIMEOUT_REMOVE, IORING_OP_ASYNC_CANCEL,
+	IORING_OP_TIMEOUT_REMOVE, IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE,
 };
 
 static const uint8_t uring_registers[] = {
@@ -235,6 +235,14 @@ void uring_buffers_close(struct uring *u, uint16_t group, unsigned entries,
 {
 	io_uring_unregister_buf_ring(&u->ring, group);
 	munmap(ring, entries * sizeof(struct io_uring_buf));
+}
+
+void uring_close_later(struct uring *u, int fd)
+{
+	struct io_uring_sqe *sqe = uring_sqe(u, NULL, 0);
+
+	io_uring_prep_close(sqe, fd);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
 void uring_signal(struct uring *u, int event_fd)

@@ -92,6 +92,9 @@ struct io_uring_buf_ring *uring_buffers_open(struct uring *u, uint16_t group,
 void uring_buffers_close(struct uring *u, uint16_t group, unsigned entries,
 			 struct io_uring_buf_ring *ring);
 
+/* Closes a descriptor with the next submission, behind what is queued. Until then
+ * its number, and what it is bound to, are in use. */
+void uring_close_later(struct uring *u, int fd);
 /* Writes 1 to an eventfd with the next submission; nothing is reported. */
 void uring_signal(struct uring *u, int event_fd);
 

@@ -8,8 +8,9 @@
  *   2. issue: the sends that this gathered, per stream
  *   3. flush: publish completions, notify the guests that asked
  *   4. submit: one system call for all of the above; it sleeps if nothing is
- *      ready and everything is armed. While it pays to look (spin.h), lanes
- *      stay on the ready list unarmed, and the turn does not sleep
+ *      ready and everything is armed, which a lane is as soon as all that it
+ *      had is taken. While it pays to look (spin.h), lanes stay on the ready
+ *      list unarmed, and the turn does not sleep
  *   5. reap: what the kernel completed becomes completions; flush again
  *
  * Objects that ended are freed at the end of the turn, after everything that
@@ -128,6 +129,7 @@ static void device_serve(struct device *d, bool *busy)
 {
 	struct list round, *at;
 	struct lane *lane;
+	int taken;
 
 	/* Those that are ready now; who has more goes behind all others. */
 	device_take(&round, &d->ready_conns);
@@ -143,10 +145,11 @@ static void device_serve(struct device *d, bool *busy)
 	while (!list_empty(&round)) {
 		lane = list_entry(round.next, struct lane, ready_node);
 		list_del(&lane->ready_node);
-		if (lane_turn(lane, d->limits.credit) > 0) {
-			lane_ready(lane);
-			*busy = true;
-		} else if (spin_is_on(&d->spin, d->now_us)) {
+		taken = lane_turn(lane, d->limits.credit);
+		*busy |= taken > 0;
+		if (taken == (int)d->limits.credit ||
+		    (taken > 0 ? spin_may(&d->spin) :
+				 spin_is_on(&d->spin, d->now_us))) {
 			lane_ready(lane); /* unarmed: the guest need not ring */
 		} else if (!lane->parked && lane->open && !lane_arm(lane)) {
 			lane_ready(lane);
@@ -299,7 +302,9 @@ unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy)
 	}
 	events = device_reap(d, busy);
 	device_flush(d);
-	if (*busy)
+	if (*busy && sleep)
+		spin_slept(&d->spin, d->stats->rx_bytes + d->stats->tx_bytes);
+	else if (*busy)
 		spin_found(&d->spin, now_us,
 			   d->stats->rx_bytes + d->stats->tx_bytes);
 	else

@@ -145,6 +145,8 @@ struct stream {
 	bool send_busy;
 	bool accept_busy;
 	bool abort;
+	bool bound;		/* to an address of the guest's choice */
+	bool was_connected;	/* when its last hold was dropped */
 	uint8_t zc_copied;	/* zero-copy sends in a row that copied */
 	uint16_t zc_pause;	/* sends until zero copy is tried again */
 	uint16_t tokens;	/* SHAREs that wait for their ADOPT */

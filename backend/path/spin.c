@@ -9,6 +9,12 @@ void spin_init(struct spin *s, uint32_t most)
 	s->most = s->window = most;
 }
 
+static void spin_retry(struct spin *s)
+{
+	if (!s->window && s->most && ++s->skipped % SPIN_RETRY == 0)
+		s->window = s->most;
+}
+
 void spin_found(struct spin *s, uint64_t now, uint64_t bytes)
 {
 	uint64_t moved = bytes - s->bytes;
@@ -20,10 +26,17 @@ void spin_found(struct spin *s, uint64_t now, uint64_t bytes)
 	s->until = 0;
 	if (moved > SPIN_BULK_BYTES)
 		return;
-	if (!s->window && s->most && ++s->skipped % SPIN_RETRY == 0)
-		s->window = s->most;
+	spin_retry(s);
 	if (s->window)
 		s->until = now + s->window;
+}
+
+void spin_slept(struct spin *s, uint64_t bytes)
+{
+	s->bytes = bytes;
+	s->looking = false;
+	s->until = 0;
+	spin_retry(s);
 }
 
 void spin_missed(struct spin *s, uint64_t now)

@@ -37,8 +37,17 @@ struct spin {
 void spin_init(struct spin *s, uint32_t most);
 /* Work was done; `bytes` is the count of all bytes ever moved. */
 void spin_found(struct spin *s, uint64_t now, uint64_t bytes);
+/* Work was done by a turn that slept meanwhile: there is no looking behind it,
+ * for its time is not known. */
+void spin_slept(struct spin *s, uint64_t bytes);
 /* Nothing was there. */
 void spin_missed(struct spin *s, uint64_t now);
+
+/* May it pay to look after work that is being done now? */
+static inline bool spin_may(const struct spin *s)
+{
+	return s->window > 0;
+}
 
 /* Look again before sleeping? */
 static inline bool spin_is_on(const struct spin *s, uint64_t now)

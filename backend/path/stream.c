@@ -181,11 +181,18 @@ static void stream_close_fd(struct stream *s)
 
 	s->fd = -1;
 	uring_file_set(u, s->index, -1);
-	/* without a file table, queued operations name the descriptor itself:
-	 * they must be with the kernel before its number is used again */
-	if (!u->fixed)
-		uring_submit(u, false);
-	close(fd);
+	if (s->was_connected && !s->bound && !s->abort) {
+		/* Nobody can tell when: its port stays in use for longer than
+		 * to the end of this turn in any case. */
+		uring_close_later(u, fd);
+	} else {
+		/* without a file table, queued operations name the descriptor
+		 * itself: they must be with the kernel before its number is
+		 * used again */
+		if (!u->fixed)
+			uring_submit(u, false);
+		close(fd);
+	}
 	if (s->close)
 		request_finish(s->close, 0, 0);
 	s->close = NULL;
@@ -280,16 +287,21 @@ void stream_drained(struct stream *s)
 static void stream_drain(struct stream *s)
 {
 	struct device *d = s->device;
+	bool waits = !list_empty(&s->sends) || s->send_busy || s->zc_out ||
+		     s->close;
 
+	s->was_connected = s->state == STREAM_CONNECTED;
 	s->state = STREAM_DRAINING;
 	s->deadline = d->now + d->limits.drain_ms;
-	s->abort |= stream_unread(s);
+	if (waits)
+		s->abort |= stream_unread(s); /* else close() looks itself */
 	if (s->abort) {
 		stream_close(s);
 		return;
 	}
-	device_set_timer(d);
 	stream_drained(s);
+	if (s->state == STREAM_DRAINING)
+		device_set_timer(d);
 }
 
 /* The stream counts on the quota of one connection that holds it. */

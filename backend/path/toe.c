@@ -61,6 +61,7 @@ static int toe_bind(struct lane *lane, struct stream *s,
 
 	(void)lane;
 	rc = socket_bind(s->fd, &sqe->u.address, s->family);
+	s->bound |= !rc;
 	if (!rc)
 		socket_name(s->fd, 0, &cqe->u.address);
 	return rc;

@@ -99,6 +99,32 @@ static void test_not_behind_bulk(void **state)
 	assert_true(spin_is_on(&s, 1005));
 }
 
+/* Behind a turn that slept there is no looking, but it counts as a time that
+ * looking was left out. */
+static void test_slept(void **state)
+{
+	struct spin s;
+	unsigned i;
+
+	(void)state;
+	spin_init(&s, 50);
+	spin_found(&s, 1000, 1);
+	spin_slept(&s, 2);
+	assert_false(spin_is_on(&s, 1001));
+	assert_true(spin_may(&s));
+	for (i = 0; i < 6; i++) { /* 50, 25, ... 1, 0 */
+		spin_found(&s, 2000, 3);
+		spin_missed(&s, 3000);
+	}
+	assert_false(spin_may(&s));
+	for (i = 1; i < SPIN_RETRY; i++) {
+		spin_slept(&s, 3);
+		assert_false(spin_may(&s));
+	}
+	spin_slept(&s, 3);
+	assert_true(spin_may(&s));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +134,7 @@ int main(void)
 		cmocka_unit_test(test_work_without_looking_restores_nothing),
 		cmocka_unit_test(test_gives_up_and_tries_again_now_and_then),
 		cmocka_unit_test(test_not_behind_bulk),
+		cmocka_unit_test(test_slept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
