@@ -517,9 +517,14 @@ void vtoe_lane_disarm(struct vtoe_lane *lane)
 
 void vtoe_lane_want_all(struct vtoe_lane *lane, int all)
 {
-	/* the fence of arming comes behind it, before the ring is looked at */
-	__atomic_store_n(&lane->cq.shared->c.wants,
-			 all ? VTOE_RING_WANT_ALL : 0, __ATOMIC_RELAXED);
+	uint32_t wants = all ? VTOE_RING_WANT_ALL : 0;
+
+	if (__atomic_exchange_n(&lane->cq.shared->c.wants, wants,
+				__ATOMIC_SEQ_CST) == wants || !all)
+		return;
+	/* the backend may know of some that it has not told of */
+	lane_count(&lane->counters.doorbells, 1);
+	event_signal(lane->ctx->doorbell);
 }
 
 void vtoe_lane_set_spin(struct vtoe_lane *lane, unsigned usec)

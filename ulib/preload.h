@@ -252,6 +252,7 @@ void vt_lane_child(void);
 /* preload_wait.c */
 int64_t vt_now(void);
 int64_t vt_deadline(int64_t timeout);
+void vt_ask_sends(void);
 int vt_sleep(const void *on, int64_t deadline, struct pollfd *extra,
 	     unsigned count, const sigset_t *mask);
 void vt_wake(const void *on);

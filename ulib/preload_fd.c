@@ -221,6 +221,9 @@ static int vt_ioctl(struct vsock *s, int fd, unsigned long request, void *arg)
 		if (s->state == VT_LISTENING)
 			return -EINVAL;
 		vt_reap();
+		/* who asks until it is 0 sleeps elsewhere, if at all */
+		if (s->inflight)
+			vt_ask_sends();
 		*(int *)arg = s->inflight;
 		return 0;
 	case SIOCATMARK:

@@ -142,6 +142,14 @@ static void vt_receive_bytes(struct vsock *s, const struct vtoe_cqe *c)
 }
 
 /* A completion of generic receive, or of the request that turned it on. */
+/* From now on only SENDs tell of a reset: those under way are to do so too. */
+static void vt_received_end(struct vsock *s)
+{
+	s->eof = true;
+	if (s->inflight)
+		vt_ask_sends();
+}
+
 void vt_receive_done(struct vsock *s, const struct vtoe_cqe *c)
 {
 	if (!(c->flags & VTOE_CQE_GRQ)) {
@@ -152,7 +160,7 @@ void vt_receive_done(struct vsock *s, const struct vtoe_cqe *c)
 		s->shared = true;
 		vt_interest(s);
 	} else if (c->flags & VTOE_CQE_EOF) {
-		s->eof = true;
+		vt_received_end(s);
 	} else if (c->result > 0) {
 		vt_receive_bytes(s, c);
 	} else if (c->result < 0 && c->result != -ECANCELED) {
@@ -420,7 +428,7 @@ static ssize_t vt_recv_shared(struct vsock *s, struct vt_io *io, bool wait)
 		if (rc == -EINTR && !done && vt_restart(s->rcv_timeout))
 			continue;
 		if (rc == 0)
-			s->eof = true;
+			vt_received_end(s);
 		if (rc == -ETIME)
 			rc = -EAGAIN;
 		if (rc < 0 && rc != -EAGAIN && rc != -EINTR && rc != -ENOBUFS) {

@@ -131,7 +131,9 @@ static int vt_send_chunk(struct vsock *s, struct vt_io *io, size_t *done)
 	s->charged += c->size;
 	vt.sends++;
 	q = vt_sqe(r, VTOE_OP_SEND, s->stream);
-	q->flags = VTOE_SQE_QUIET;
+	/* after the peer's FIN each tells whether the connection broke */
+	if (!s->eof)
+		q->flags = VTOE_SQE_QUIET;
 	q->key = c->key;
 	q->offset = c->offset;
 	q->length = n;

@@ -166,6 +166,15 @@ static bool vt_tell_sends(void)
 	return true;
 }
 
+/* The backend may know of SENDs that are complete and has not told us. */
+void vt_ask_sends(void)
+{
+	if (!vt.lane)
+		return;
+	vtoe_lane_want_all(vt.lane, 1);
+	vt.told_sends = true;
+}
+
 /* Becomes the leader, if there is none. 1 if completions are there already. */
 static int vt_lead(struct vt_waiter *w)
 {

@@ -92,6 +92,12 @@ struct io_uring_buf_ring *uring_buffers_open(struct uring *u, uint16_t group,
 void uring_buffers_close(struct uring *u, uint16_t group, unsigned entries,
 			 struct io_uring_buf_ring *ring);
 
+/* Is a completion there that was not taken? */
+static inline bool uring_has_answers(const struct uring *u)
+{
+	return io_uring_cq_ready(&u->ring) ||
+	       IO_URING_READ_ONCE(*u->ring.sq.kflags) & IORING_SQ_CQ_OVERFLOW;
+}
 /* Closes a descriptor with the next submission, behind what is queued. Until then
  * its number, and what it is bound to, are in use. */
 void uring_close_later(struct uring *u, int fd);

@@ -45,6 +45,8 @@ int device_init(struct device *d, const struct device_limits *limits,
 	list_init(&d->sending);
 	list_init(&d->tokens);
 	list_init(&d->dead_streams);
+	list_init(&d->quiet_queued);
+	list_init(&d->quiet_sent);
 	list_init(&d->dead_conns);
 	pool_init(&d->requests, sizeof(struct request), 64, limits->requests);
 	pool_init(&d->batches, sizeof(struct send_batch), 16, limits->requests);
@@ -292,6 +294,7 @@ unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy)
 	device_flush(d);
 	device_bury(d);
 	sleep = sleep && list_empty(&d->ready) && list_empty(&d->ready_conns) &&
+		list_empty(&d->quiet_sent) &&
 		!io_uring_cq_ready(&d->uring.ring);
 	d->stats->turns++;
 	if (sleep) {
@@ -300,7 +303,11 @@ unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy)
 	} else {
 		uring_poll(&d->uring);
 	}
+	if (!io_uring_sq_ready(&d->uring.ring))
+		toe_send_submitted(d);
 	events = device_reap(d, busy);
+	if (!uring_has_answers(&d->uring))
+		toe_send_settle(d);
 	device_flush(d);
 	if (*busy && sleep)
 		spin_slept(&d->spin, d->stats->rx_bytes + d->stats->tx_bytes);

@@ -87,6 +87,7 @@ struct request {
 	bool cancelled;
 	bool finished;	       /* `pending` waits for room in the CQ */
 	bool sent;	       /* SEND: on its stream's `sent` list */
+	bool full;	       /* SEND: its socket had no room for all of it */
 	bool settled;	       /* ... and done, with this: */
 	int32_t result;
 	uint32_t flags;
@@ -98,12 +99,14 @@ struct request {
 /* One kernel send: one request with zero copy, or several queued ones. */
 #define SEND_BATCH 16
 struct send_batch {
+	struct list node; /* of the device's lists, if it is quiet */
 	struct stream *stream;
 	uint32_t count;
 	uint32_t bytes;
 	int32_t result;
 	bool zero_copy;
 	bool have_result;
+	bool quiet;	  /* the kernel answers only if it fails */
 	struct request *requests[SEND_BATCH];
 	struct iovec iov[SEND_BATCH];
 	struct msghdr msg;
@@ -305,6 +308,7 @@ struct device {
 	 * still look at them. */
 	struct list dead_streams, dead_conns;
 	struct pool requests, batches, holds;
+	struct list quiet_queued, quiet_sent; /* struct send_batch */
 	struct stream **streams; /* by index; NULL: free */
 	uint16_t *generation;
 	uint32_t *free_index;

@@ -166,6 +166,10 @@ void toe_generic_free(struct lane *lane);
 void toe_generic_region_gone(struct lane *lane, struct region *r);
 void toe_generic_posted(struct stream *s);
 
+/* Everything queued is with the kernel; all of its answers were taken: quiet sends
+ * that had none have succeeded. */
+void toe_send_submitted(struct device *d);
+void toe_send_settle(struct device *d);
 int toe_send(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 	     struct vtoe_cqe *cqe);
 int toe_shutdown(struct lane *lane, struct stream *s,

@@ -18,6 +18,15 @@
  * zero-copy send waits for its second answer waits behind it, in `sent`.
  *
  * SHUTDOWN for writing takes its turn in the same queue.
+ *
+ * A short send whose completion nobody sleeps for (VTOE_SQE_QUIET) is given to the
+ * kernel such that it answers only if it fails: MSG_DONTWAIT lets it not wait for
+ * room in the socket, so when the call that submits returns, every such send that
+ * has no answer has succeeded. The same call can so go on and sleep, instead of
+ * coming back for the sake of that completion, which the guest gets when the
+ * worker wakes up the next time. It may want it earlier, to have room again: it
+ * says so by VTOE_RING_WANT_ALL, and rings (PROTOCOL.md). What found no room is
+ * sent again as others are.
  */
 #include "path/path.h"
 
@@ -27,6 +36,7 @@
 
 enum {
 	SEND_TURN_BYTES = 1 << 20, /* in one sendmsg */
+	SEND_QUIET_BYTES = 16384,  /* more may well find no room */
 	ZC_COPIED_MAX = 4,	   /* copied in a row: stop trying */
 	ZC_PAUSE = 1024,	   /* sends until the next try */
 };
@@ -99,6 +109,21 @@ static void send_batch_fill(struct send_batch *b)
 	}
 }
 
+/* Nothing may wait for its end: neither another request nor the stream's. */
+static bool send_is_quiet(const struct send_batch *b)
+{
+	const struct request *r = b->requests[0];
+	const struct stream *s = b->stream;
+
+	return s->state == STREAM_CONNECTED && s->sends.next == &r->node &&
+	       s->sends.prev == &r->node &&
+	       r->sqe.flags & VTOE_SQE_QUIET && b->count == 1 &&
+	       !b->zero_copy && !r->full && b->bytes <= SEND_QUIET_BYTES &&
+	       !(r->sqe.op_flags & VTOE_IO_NONBLOCK) &&
+	       list_empty(&s->sent) &&
+	       !ring_out_wants_all(&r->lane->cq);
+}
+
 static void toe_send_issue(struct stream *s, struct request *r)
 {
 	struct device *d = s->device;
@@ -117,6 +142,9 @@ static void toe_send_issue(struct stream *s, struct request *r)
 	send_batch_add(b, r);
 	if (!b->zero_copy && !(r->sqe.op_flags & VTOE_IO_NONBLOCK))
 		send_batch_fill(b);
+	b->quiet = send_is_quiet(b);
+	if (b->quiet)
+		flags |= MSG_DONTWAIT;
 	sqe = uring_sqe(&d->uring, b, TAG_SEND);
 	if (b->zero_copy) {
 		io_uring_prep_send_zc(sqe, 0, b->iov[0].iov_base, b->bytes,
@@ -130,6 +158,10 @@ static void toe_send_issue(struct stream *s, struct request *r)
 		io_uring_prep_sendmsg(sqe, 0, &b->msg, (unsigned)flags);
 	}
 	uring_use_socket(&d->uring, sqe, s->index, s->fd);
+	if (b->quiet) {
+		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+		list_add_tail(&d->quiet_queued, &b->node);
+	}
 	s->send_busy = true;
 	s->zc_out += b->zero_copy;
 	stream_op_begin(s);
@@ -303,6 +335,12 @@ void toe_send_done(struct send_batch *b, int32_t result, uint32_t flags)
 		send_notice(b, (uint32_t)result);
 		return;
 	}
+	if (b->quiet) {
+		list_del(&b->node);
+		b->requests[0]->full = true; /* if it is sent again */
+		if (result == -EAGAIN)
+			result = 0;
+	}
 	b->result = result;
 	if (result > 0) {
 		s->tx_bytes += (uint32_t)result;
@@ -330,4 +368,30 @@ void toe_send_done(struct send_batch *b, int32_t result, uint32_t flags)
 	s->send_busy = false;
 	toe_send_next(s);
 	stream_drained(s);
+}
+
+static void send_take(struct list *to, struct list *from)
+{
+	struct list *at;
+
+	while (!list_empty(from)) {
+		at = from->next;
+		list_del(at);
+		list_add_tail(to, at);
+	}
+}
+
+void toe_send_submitted(struct device *d)
+{
+	send_take(&d->quiet_sent, &d->quiet_queued);
+}
+
+void toe_send_settle(struct device *d)
+{
+	while (!list_empty(&d->quiet_sent)) {
+		struct send_batch *b = list_entry(d->quiet_sent.next,
+						  struct send_batch, node);
+
+		toe_send_done(b, (int32_t)b->bytes, 0);
+	}
 }

@@ -103,9 +103,15 @@ void ring_out_put(struct ring_out *r, const void *from)
 	r->producer++;
 }
 
+bool ring_out_wants_all(const struct ring_out *r)
+{
+	return __atomic_load_n(&r->shared->c.wants, __ATOMIC_RELAXED) &
+	       VTOE_RING_WANT_ALL;
+}
+
 bool ring_out_publish(struct ring_out *r, bool quiet)
 {
-	uint32_t old_index = r->told, event, wants;
+	uint32_t old_index = r->told, event;
 
 	if (r->published == r->producer && (quiet || old_index == r->producer))
 		return false;
@@ -115,15 +121,12 @@ bool ring_out_publish(struct ring_out *r, bool quiet)
 	/* full: pairs with the guest's fence between `event` and `wants` and its
 	 * peek */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (quiet) {
-		wants = __atomic_load_n(&r->shared->c.wants, __ATOMIC_RELAXED);
-		if (!(wants & VTOE_RING_WANT_ALL)) {
-			/* An `event` that is waited for is in the ring: no need
-			 * to remember more than that, and no wrap-around. */
-			if (r->producer - r->told > r->size)
-				r->told = r->producer - r->size;
-			return false;
-		}
+	if (quiet && !ring_out_wants_all(r)) {
+		/* An `event` that is waited for is in the ring: no need to
+		 * remember more than that, and no wrap-around. */
+		if (r->producer - r->told > r->size)
+			r->told = r->producer - r->size;
+		return false;
 	}
 	r->told = r->producer;
 	event = __atomic_load_n(&r->shared->c.event, __ATOMIC_RELAXED);

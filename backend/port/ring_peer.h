@@ -59,6 +59,8 @@ void ring_out_put(struct ring_out *r, const void *from);
  * was put is no reason for one, unless the guest wants all (VTOE_RING_WANT_ALL);
  * the next call that is not quiet counts it too, even if nothing more was put. */
 bool ring_out_publish(struct ring_out *r, bool quiet);
+/* Does the guest want to hear of quiet ones too, as of now? */
+bool ring_out_wants_all(const struct ring_out *r);
 /* Asks the guest to notify when `want` entries are free; true if they are. */
 bool ring_out_arm_space(struct ring_out *r, uint32_t want);
 void ring_out_status(struct ring_out *r, uint32_t status, uint32_t violation);

@@ -325,6 +325,22 @@ static void io_fionread(void)
 	note(" n=%d", n);
 }
 
+/* A program may look whether all was acknowledged, and sleep in between. */
+static void io_outq(void)
+{
+	int fd = dial("e"), n = -1, i;
+	char b[8];
+
+	SAY(write(fd, "hello", 5));
+	for (i = 0; i < 400 && n; i++) {
+		usleep(5000);
+		if (ioctl(fd, TIOCOUTQ, &n))
+			break;
+	}
+	note(" n=%d", n);
+	got(read(fd, b, 8), b);
+}
+
 static void io_fionread_states(void)
 {
 	int port, server = listener(AF_INET, &port), n = -1;
@@ -463,6 +479,7 @@ const struct sockapi_case io_cases[] = {
 	{ "io_unconnected", io_unconnected },
 	{ "io_out_of_band", io_out_of_band },
 	{ "io_fionread", io_fionread },
+	{ "io_outq", io_outq },
 	{ "io_fionread_states", io_fionread_states },
 	{ "io_sendfile", io_sendfile },
 	{ "io_sendfile_bad", io_sendfile_bad },

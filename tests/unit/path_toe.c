@@ -9,6 +9,8 @@
 #include "path_guest.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <time.h>
 
 static void test_direct(void **state)
 {
@@ -238,6 +240,159 @@ static void test_quiet(void **state)
 	stop();
 }
 
+static long ms_between(const struct timespec *a, const struct timespec *b)
+{
+	return (b->tv_sec - a->tv_sec) * 1000 +
+	       (b->tv_nsec - a->tv_nsec) / 1000000;
+}
+
+static void *answer_later(void *peer)
+{
+	usleep(100000);
+	send_peer(*(int *)peer, "x", 1);
+	return NULL;
+}
+
+/* The turn that sends a quiet one sleeps until there is more: it does not come
+ * back for its completion, which is there with the next one. */
+static void test_quiet_sleep(void **state)
+{
+	struct vtoe_sqe *q;
+	struct guest g;
+	struct timespec before, after;
+	pthread_t thread;
+	uint32_t id;
+	uint8_t byte;
+	int peer, i;
+	bool busy;
+
+	(void)state;
+	start();
+	join(&g);
+	id = connected(&g, &peer);
+	for (i = 0; i < 3; i++)
+		turn();
+	q = entry(&g, VTOE_OP_RECV, id, 1);
+	q->key = g.key;
+	q->length = 1;
+	q = entry(&g, VTOE_OP_SEND, id, 2);
+	q->flags = VTOE_SQE_QUIET;
+	q->key = g.key;
+	q->length = 1;
+	vtoe_ring_submit(&g.sq);
+	conn_kick(g.conn);
+	assert_int_equal(pthread_create(&thread, NULL, answer_later, &peer), 0);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	do {
+		device_turn(&device, 1000, true, &busy);
+		clock_gettime(CLOCK_MONOTONIC, &after);
+	} while (!vtoe_ring_peek(&g.cq));
+	pthread_join(thread, NULL);
+	assert_true(ms_between(&before, &after) >= 50);
+	assert_int_equal(receive_peer(peer, &byte, 1), 1);
+	assert_int_equal(wait_cqe(&g).user_data + wait_cqe(&g).user_data, 3);
+	close_stream(&g, id, peer);
+	leave(&g);
+	stop();
+}
+
+/* What comes behind a quiet send in the same turn is not held up by its sleep. */
+static void test_quiet_then(void **state)
+{
+	static const enum vtoe_op then[] = { VTOE_OP_SHUTDOWN, VTOE_OP_CLOSE };
+	struct vtoe_sqe *q;
+	struct guest g;
+	struct timespec before, after;
+	uint8_t got[4];
+	uint32_t id;
+	int peer, i;
+	bool busy;
+
+	(void)state;
+	start();
+	join(&g);
+	for (i = 0; i < 2; i++) {
+		id = connected(&g, &peer);
+		q = entry(&g, VTOE_OP_SEND, id, 1);
+		q->flags = VTOE_SQE_QUIET;
+		q->key = g.key;
+		q->length = 1;
+		q = entry(&g, then[i], id, 2);
+		q->flags = VTOE_SQE_QUIET;
+		q->length = then[i] == VTOE_OP_SHUTDOWN ? SHUT_WR : 0;
+		vtoe_ring_submit(&g.sq);
+		conn_kick(g.conn);
+		device_set_timer(&device); /* ends a sleep for ever, late */
+		clock_gettime(CLOCK_MONOTONIC, &before);
+		device_turn(&device, 1000, true, &busy);
+		clock_gettime(CLOCK_MONOTONIC, &after);
+		assert_true(ms_between(&before, &after) < 400);
+		turn();
+		assert_int_equal(recv(peer, got, 1, MSG_WAITALL), 1);
+		assert_int_equal(recv(peer, got, 1, MSG_DONTWAIT), 0);
+		assert_int_equal(wait_cqe(&g).result +
+					 wait_cqe(&g).result, 1);
+		if (then[i] == VTOE_OP_SHUTDOWN)
+			close_stream(&g, id, peer);
+		else
+			close(peer);
+	}
+	leave(&g);
+	stop();
+}
+
+/* Quiet sends that find the socket full: each byte comes, in order, and each
+ * completion, and the memory is not given back before. */
+static void test_quiet_full(void **state)
+{
+	enum { BYTES_EACH = 8000, COUNT = 200 };
+	static uint8_t got[BYTES_EACH];
+	uint64_t from = 0, to = 0;
+	struct vtoe_cqe c;
+	struct guest g;
+	unsigned sent = 0, done = 0, i;
+	size_t n;
+	uint32_t id;
+	int peer, small = 4096;
+
+	(void)state;
+	start();
+	join(&g);
+	id = connected(&g, &peer);
+	set_option(&g, id, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	while (to < (uint64_t)BYTES_EACH * COUNT) {
+		/* two of them under way, in one place each */
+		while (sent < COUNT && sent - done < 2) {
+			uint64_t at = (uint64_t)(sent & 1) * BYTES_EACH;
+			struct vtoe_sqe *q = entry(&g, VTOE_OP_SEND, id, sent);
+
+			for (i = 0; i < BYTES_EACH; i++)
+				g.memory[ARENA + at + i] = byte_at(from++);
+			q->flags = VTOE_SQE_QUIET;
+			q->key = g.key;
+			q->offset = at;
+			q->length = BYTES_EACH;
+			sent++;
+			submit(&g);
+		}
+		turn();
+		while (try_wait(&g, &c, 1)) {
+			assert_int_equal(c.user_data, done++);
+			assert_int_equal(c.result, BYTES_EACH);
+		}
+		n = receive_peer(peer, got, sizeof(got));
+		for (i = 0; i < n; i++)
+			assert_int_equal(got[i], byte_at(to++));
+	}
+	while (done < COUNT) {
+		assert_int_equal(wait_cqe(&g).user_data, done);
+		done++;
+	}
+	close_stream(&g, id, peer);
+	leave(&g);
+	stop();
+}
+
 static void test_cancel(void **state)
 {
 	struct vtoe_cqe c;
@@ -421,6 +576,9 @@ int main(void)
 		cmocka_unit_test(test_direct),
 		cmocka_unit_test(test_entry_errors),
 		cmocka_unit_test(test_quiet),
+		cmocka_unit_test(test_quiet_sleep),
+		cmocka_unit_test(test_quiet_then),
+		cmocka_unit_test(test_quiet_full),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_drain),
