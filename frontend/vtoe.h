@@ -59,7 +59,7 @@
 #include "vtoe_ring.h"
 #include "vtoe_xen.h"
 
-#define VTOE_VECTORS_MAX 33
+#define VTOE_VECTORS_MAX 65 /* of 64 lanes, the most that a backend offers */
 #define VTOE_NUMBERS 1024u /* connections of a device */
 #define VTOE_DEVICES_MAX 256 /* also those of the past that are still open */
 

@@ -11,6 +11,11 @@
  * stream may be short of them.
  *
  * The key and offset of a slab are translated once.
+ *
+ * In a small arena slabs are small, too, and the first one of send chunks is
+ * made at the start: generic buffers, of which there are more with every stream
+ * that is not read, would otherwise leave nothing to send from, and a program
+ * that cannot ask gets no answer to read.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -61,18 +66,22 @@ static int vt_slab_make(struct vt_slab *slab, size_t bytes)
 
 static bool vt_class_grow(int class)
 {
-	uint32_t size = vt_class_bytes[class], i;
-	uint32_t count = VT_SLAB_BYTES / size;
+	uint32_t size = vt_class_bytes[class], bytes = VT_SLAB_BYTES, count, i;
 	struct vt_slab *slab;
 
 	if (!vt.ctx || pool.slab_count + (class ? VT_SLABS_SHORT : 0) >=
 			       pool.slab_max)
 		return false;
 	slab = &pool.slabs[pool.slab_count];
-	if (vt_slab_make(slab, VT_SLAB_BYTES)) {
-		pool.slab_max = pool.slab_count; /* the arena is used up */
-		return false;
+	while (vt_slab_make(slab, bytes)) {
+		bytes /= 2;
+		if (bytes < vt_class_bytes[VT_CLASSES - 1]) {
+			/* the arena is used up */
+			pool.slab_max = pool.slab_count;
+			return false;
+		}
 	}
+	count = bytes / size;
 	slab->chunks = calloc(count, sizeof(*slab->chunks));
 	if (!slab->chunks) {
 		vtoe_free(vt.ctx, slab->at);
@@ -159,30 +168,45 @@ static void vt_generic_add(uint64_t key, uint64_t offset, unsigned count)
 	vt_req_put(r);
 }
 
-static int vt_generic_grow(void)
+static bool vt_generic_grow(unsigned n)
 {
 	struct vt_slab *slab = &pool.generic[pool.generic_count];
-	unsigned n;
 
 	if (pool.generic_count == VT_GENERIC_SLABS)
-		return -ENOMEM;
-	/* in a small arena, a small slab */
-	for (n = VT_GENERIC_SLAB; n; n /= 2)
-		if (!vt_slab_make(slab, n * VT_GENERIC_BYTES))
-			break;
+		return false;
+	while (n && vt_slab_make(slab, n * VT_GENERIC_BYTES))
+		n /= 2;
 	if (!n)
-		return -ENOMEM;
+		return false;
 	slab->buffers = n;
 	pool.buffers += n;
 	pool.generic_count++;
 	vt_generic_add(slab->key, slab->offset, n);
-	return 0;
+	return true;
+}
+
+/* How many buffers leave room for a slab of send chunks, which is made. */
+static unsigned vt_generic_first(void)
+{
+	unsigned n;
+
+	for (n = VT_GENERIC_SLAB; n; n /= 2) {
+		void *at = vtoe_alloc(vt.ctx, n * VT_GENERIC_BYTES);
+		bool room;
+
+		pool.slab_max = VT_SLABS_MAX;
+		room = at && vt_class_grow(1);
+		if (at)
+			vtoe_free(vt.ctx, at);
+		if (room)
+			break;
+	}
+	return n;
 }
 
 int vt_generic_start(void)
 {
-	pool.slab_max = VT_SLABS_MAX;
-	return vt_generic_grow();
+	return vt_generic_grow(vt_generic_first()) ? 0 : -ENOMEM;
 }
 
 /* The address of received data, and the buffer that it is in. */
@@ -203,7 +227,7 @@ unsigned char *vt_generic_at(uint64_t key, uint64_t offset, size_t length,
 		pool.out++;
 		/* Keep a quarter free, for streams that are read. */
 		if (pool.out * 4 > pool.buffers * 3)
-			vt_generic_grow();
+			vt_generic_grow(VT_GENERIC_SLAB);
 		return slab->at + (offset - slab->offset);
 	}
 	return NULL;

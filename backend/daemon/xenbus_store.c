@@ -15,6 +15,8 @@
 #include <xenhypfs.h>
 #include <xenstore.h>
 
+#include <vtoe_xen.h>
+
 #include "daemon/xenbus.h"
 
 /* A guest that writes all the time must not keep a transaction from ending. */
@@ -238,21 +240,25 @@ static int store_check_limits(struct xenbus_store *store, uint32_t domid,
 {
 	struct gnttab_query_size query = { .dom = (domid_t)domid };
 	uint32_t pages = needs->connection;
-	uint64_t grants;
+	uint64_t grants, needed;
 
 	if (store_check_mappings(needs, why))
 		return -1;
 	if (xc_gnttab_query_size(store_of(store)->xc, &query) ||
 	    query.status != GNTST_okay)
 		return 0; /* not for us to ask: the guest will find out */
-	grants = (uint64_t)query.max_nr_frames * GRANTS_PER_FRAME;
-	if (grants > pages)
+	/* Its driver leaves an eighth of the table to others, and grants the
+	 * lists of a connection's pages and its own ring besides. */
+	grants = (uint64_t)query.max_nr_frames * GRANTS_PER_FRAME / 8 * 7;
+	needed = pages + (pages - 1) / VTOE_XEN_REFS_PER_PAGE + 2;
+	if (grants >= needed)
 		return 0;
 	snprintf(why, XENBUS_WHY_MAX, "a connection may have %u pages, but "
-		 "domain %u may grant %llu: set max_grant_frames = %u in its "
-		 "xl.cfg (or gnttab_max_frames for Xen), or lower peer_memory",
+		 "domain %u may grant %llu to it: set max_grant_frames = %u in "
+		 "its xl.cfg (or gnttab_max_frames for Xen), or lower "
+		 "peer_memory",
 		 pages, domid, (unsigned long long)grants,
-		 2 * pages / GRANTS_PER_FRAME + 1);
+		 (unsigned int)(2 * needed * 8 / 7 / GRANTS_PER_FRAME + 1));
 	return -1;
 }
 

@@ -180,6 +180,7 @@ struct stream {
 
 /* Generic buffers of a lane, lent to the kernel as a provided-buffer ring. */
 #define GENERIC_BUFFERS VTOE_GRQ_MAX
+#define DEVICE_GROUP_WORDS 17 /* the first is not used: toe_generic.c */
 enum generic_buffer_state {
 	GENERIC_FREE = 0, /* the slot names nothing */
 	GENERIC_LENT,	  /* the kernel may fill it; the region is held */
@@ -316,7 +317,7 @@ struct device {
 	uint32_t conn_count;
 	uint32_t next_conn;
 	uint32_t token_count;
-	uint64_t groups[16]; /* buffer groups in use */
+	uint64_t groups[DEVICE_GROUP_WORDS]; /* buffer groups in use */
 	uint64_t now;	     /* ms */
 	uint64_t now_us;
 	struct spin spin;    /* while it is on, lanes are not armed */

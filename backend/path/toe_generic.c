@@ -19,6 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Linux before 6.9 never frees what it has of the groups below 64: a ring that is
+ * registered there again begins where the kernel stood in the one before, at
+ * entries that nobody has filled. */
+#define GROUPS_FIRST 64u
+#define GROUPS_END (64u * DEVICE_GROUP_WORDS)
+
 /* Tried again when the lane has its next turn, and by the timer: buffers also
  * come back without a request of the guest's. */
 static void toe_starve(struct stream *s)
@@ -80,10 +86,10 @@ static int generic_init(struct lane *lane)
 	struct generic_pool *g = &lane->generic;
 	uint32_t group, i;
 
-	for (group = 0; group < 1024; group++)
+	for (group = GROUPS_FIRST; group < GROUPS_END; group++)
 		if (!(d->groups[group / 64] & 1ull << group % 64))
 			break;
-	if (group == 1024)
+	if (group == GROUPS_END)
 		return -EDQUOT;
 	g->buffers = calloc(GENERIC_BUFFERS, sizeof(*g->buffers));
 	g->free_ids = calloc(GENERIC_BUFFERS, sizeof(*g->free_ids));

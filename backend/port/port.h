@@ -20,7 +20,7 @@
 #include <vtoe_control.h>
 #include <vtoe_device.h>
 
-#define PORT_MAX_LANES 32u
+#define PORT_MAX_LANES 64u
 
 struct port_link;
 

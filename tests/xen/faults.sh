@@ -18,15 +18,15 @@ peer_echoes() {
 		setsid ./echo 7100 > load.log 2>&1 & sleep 0.3; }'
 }
 
-# load_start [SECONDS [STREAMS]]: bytes there and back in $G, each compared; comes
-# back when they move. Its end is "STATUS MICROSECONDS" in the guest's
+# load_start [SECONDS [STREAMS [PAUSE]]]: bytes there and back in $G, each compared
+# (see load.c); comes back when they move. Its end is "STATUS MICROSECONDS" in the guest's
 # /tmp/load.end, and STATUS in data/lab/load.
 load_start() {
 	local id was tries
 	id=$(domid) || return 1
 	for tries in 1 2 3; do
 		was=$(counter rx_bytes "$G")
-		load_begin "$id" "${1:-600}" "${2:-4}" || return 1
+		load_begin "$id" "${1:-600}" "${2:-4}" "${3:-0}" || return 1
 		wait_for 40 load_moves_or_ends $((${was:-0} + 1000000)) || {
 			say "the load neither moves nor ends"
 			return 1
@@ -38,11 +38,11 @@ load_start() {
 	done
 	return 1
 }
-load_begin() { # DOMID SECONDS STREAMS
+load_begin() { # DOMID SECONDS STREAMS PAUSE
 	xenstore-rm "/local/domain/$1/data/lab/load" 2> /dev/null
 	in_guest 15 "rm -f /tmp/load.*
 		cat > /tmp/load.run << 'L'
-		vtoe-run --require $LOAD $PEER 7100 $2 $1 $3 > /tmp/load.out 2>&1
+		vtoe-run --require $LOAD $PEER 7100 $2 $1 $3 $4 > /tmp/load.out 2>&1
 		status=\$?
 		echo \$status \${EPOCHREALTIME/./} > /tmp/load.new
 		mv /tmp/load.new /tmp/load.end
@@ -177,7 +177,8 @@ beside() {
 	head -c 32000000 /dev/urandom > /tmp/canary
 	sha256sum < /tmp/canary > /tmp/canary.sum
 	peer_echoes
-	with_h load_start 3000 || fail "no load in the second guest"
+	# gently: $G's many attempts share dom0's one processor with it
+	with_h load_start 3000 2 40 || fail "no load in the second guest"
 	vtoed=$(vtoed_pid)
 	worker=$(with_h worker_pid)
 	"$@"

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * load ADDRESS PORT SECONDS SEED [STREAMS] - bytes there and back, for a while
+ * load ADDRESS PORT SECONDS SEED [STREAMS [PAUSE]] - bytes there and back, for a
+ *	while
  *
  * STREAMS (4) connections to an echo server, each with a sequence of bytes that
  * SEED and its number make; what comes back is compared byte by byte, so that one
  * byte of another stream, or of another guest, is seen. Each page of it begins
- * with a mark, for which a hostile guest looks in its memory. Ends with
+ * with a mark, for which a hostile guest looks in its memory. It rests for PAUSE
+ * milliseconds (0) after each turn, to leave a processor to others. Ends with
  *
  *   0  the time is over, or SIGTERM came, and everything came back as it was sent
  *   1  a byte was another one
@@ -37,7 +39,7 @@ struct load {
 	struct stream streams[STREAMS_MAX];
 	struct pollfd polls[STREAMS_MAX];
 	uint8_t buffer[CHUNK], expected[CHUNK];
-	unsigned int count;
+	unsigned int count, pause_ms;
 	uint64_t until;
 };
 
@@ -131,6 +133,8 @@ static int load_turn(struct load *l)
 		if (l->polls[i].revents & POLLOUT)
 			load_send(l, i);
 	}
+	if (l->pause_ms)
+		poll(NULL, 0, (int)l->pause_ms);
 	return 1;
 }
 
@@ -140,8 +144,8 @@ int main(int argc, char **argv)
 	uint64_t bytes = 0;
 	unsigned int i;
 
-	if (argc < 5 || argc > 6)
-		prog_error("usage: load ADDRESS PORT SECONDS SEED [STREAMS]");
+	if (argc < 5 || argc > 7)
+		prog_error("usage: load ADDRESS PORT SECONDS SEED [STREAMS [PAUSE]]");
 	l.count = argc > 5 ? (unsigned int)prog_number(argv[5]) : 4;
 	if (!l.count || l.count > STREAMS_MAX)
 		prog_error("1 to %d streams", STREAMS_MAX);
@@ -150,6 +154,9 @@ int main(int argc, char **argv)
 		l.polls[i].fd = prog_connect(argv[1], argv[2]);
 		prog_set_nonblocking(l.polls[i].fd);
 	}
+	l.pause_ms = argc > 6 ? (unsigned int)prog_number(argv[6]) : 0;
+	if (l.pause_ms > 10000)
+		prog_error("a pause of at most 10000 ms");
 	signal(SIGTERM, load_on_signal);
 	l.until = prog_now_ms() + prog_number(argv[3]) * 1000;
 	while (load_turn(&l))

@@ -8,8 +8,9 @@ set -euo pipefail
 
 root=$1 kver=$2 out=$(realpath -m "$3")
 shift 3
-programs=(bash curl iperf3 nginx redis-server redis-cli redis-benchmark
-	python3 socat ip xenstore-read xenstore-write xenstore-watch)
+programs=(bash sh cat awk curl iperf3 nginx redis-server redis-cli redis-benchmark
+	python3 socat ip xenstore-read xenstore-write xenstore-rm
+	xenstore-watch)
 t=$(mktemp -d)
 trap 'rm -rf "$t"' EXIT
 # Debian's merged /usr: programs are looked up in /bin and /lib64 too.

@@ -36,6 +36,7 @@ for round in $(seq "$ROUNDS"); do
 done
 # Keys that are read only when the frontend connects: garbage there, and a new
 # worker. The driver writes them anew.
-in_guest 10 "xenstore-write $key/ring-ref -1 $key/event-channel 99999999999 $key/version 7"
+expect "garbage in the other keys" in_guest 10 \
+	"xenstore-write -- $key/ring-ref -1 $key/event-channel 99999999999 $key/version 7"
 kill -9 "$(worker_pid)"
 restored "garbage in the other keys"

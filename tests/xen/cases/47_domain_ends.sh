@@ -15,7 +15,7 @@ ends() { # ROUND HOW COMMAND: which ends the domain, and maybe boots the next
 	old=$(domid)
 	at=$(now_ms)
 	eval "$3"
-	expect "$1: nothing is left of the domain that $2" wait_for 15 domain_left_nothing "$old"
+	expect "$1: nothing is left of the domain that $2" wait_for 30 domain_left_nothing "$old"
 	say "$1: $2, and gone after $(($(now_ms) - at)) ms"
 	if [ "$2" = rebooted ]; then
 		expect "$1: there is another one" wait_for 30 is_another

@@ -6,14 +6,14 @@
 # notice nothing, no byte of the other guest is in its memory, and with a driver it
 # is served as before (MECHANISMS I7, M14, O6, P7).
 # guests: pv
-# limit: 900
+# limit: 1200
 # xen-says: grant_table\.c|event_channel\.c|[Bb]ad
 . /lab/faults.sh
 h_ready || fail "no second guest"
 base
 driver_unload || fail "the driver is not unloaded"
 lies() {
-	in_guest 400 'echo 65536 > /sys/module/xen_gntalloc/parameters/limit
+	in_guest 700 'echo 65536 > /sys/module/xen_gntalloc/parameters/limit
 		/opt/vtoe/libexec/hostile'
 	status=$?
 	say "$OUT"

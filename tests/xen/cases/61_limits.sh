@@ -26,8 +26,9 @@ GUEST_MEMORY=300 with_h guest_boot "$TYPE" 'max_grant_frames = 4' || fail "no se
 refused "a grant table that is too small" 'max_grant_frames = [0-9]+ in its xl.cfg'
 refused "more mappings than dom0 may have" 'gnttab_max_maptrack_frames=[0-9]+ on Xen' \
 	peer_memory=2M total_memory=2G
-expect "what fits is attached" eval 'attach_h peer_memory=3M total_memory=64M regions=8 peers=40'
+expect "what fits is attached" eval 'attach_h peer_memory=3M total_memory=64M lanes=64 regions=8 peers=40'
 expect "and connects" with_h connected 30
+expect "and serves" with_h guest_is_served
 # of the configuration, when the guest goes beyond
 log=$(wc -l < /tmp/logs/vtoed.log)
 one_line() { # TEXT REGEX
@@ -36,8 +37,8 @@ one_line() { # TEXT REGEX
 	tail -n +$((log + 1)) /tmp/logs/vtoed.log | grep -E "$2" | head -n 1
 	expect "$1" test "$n" -ge 1
 }
-in_guest 90 "/opt/vtoe/libexec/hostile_peer device /dev/vtoe? $PEER 7100 lanes-over-quota"
-one_line "one lane more than there may be" 'more than its 8 lanes: raise lanes'
+with_h in_guest 90 "/opt/vtoe/libexec/hostile_peer device /dev/vtoe? $PEER 7100 lanes-over-quota"
+one_line "the 65th lane" 'more than its 64 lanes: raise lanes'
 with_h driver_unload || fail "the driver is not unloaded"
 with_h in_guest 150 'echo 65536 > /sys/module/xen_gntalloc/parameters/limit
 	/opt/vtoe/libexec/hostile page_counts regions numbers mappings'
