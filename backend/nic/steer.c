@@ -50,7 +50,7 @@ static int load_program(struct steer *s, const struct steer_config *c,
 			int counters, uint32_t flags)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_flags = flags);
-	struct steer_program p;
+	struct bpf_code p;
 	int rc;
 
 	rc = steer_program_make(&p, s->claims, s->sockets, counters,
