@@ -22,8 +22,10 @@ enum {
 	BUSY_BUDGET = 64,
 	FRAME_HEADROOM = 256, /* XDP_PACKET_HEADROOM: the kernel's */
 	SEND_TRIES = 4,
-	BIND_TRIES = 100,
-	BIND_PAUSE_US = 2000,
+	/* The kernel lets go of a queue and of locked memory some time after
+	 * the socket was closed: that of the worker that we succeed. */
+	START_TRIES = 100,
+	START_PAUSE_US = 2000,
 };
 
 /* -- rings ----------------------------------------------------------------- */
@@ -150,13 +152,26 @@ static int set_option(int fd, int option, const void *value, size_t size)
 		       -errno : 0;
 }
 
-static int set_up_memory(struct xsk *x, const struct xsk_config *c)
+static int register_memory(struct xsk *x, const struct xsk_config *c)
 {
 	struct xdp_umem_reg reg = {
 		.addr = (uintptr_t)x->memory,
 		.len = xsk_memory_bytes(c),
 		.chunk_size = c->frame_size,
 	};
+	unsigned tries;
+	int rc = -ENOBUFS;
+
+	for (tries = 0; tries < START_TRIES && rc == -ENOBUFS; tries++) {
+		if (tries)
+			usleep(START_PAUSE_US);
+		rc = set_option(x->fd, XDP_UMEM_REG, &reg, sizeof(reg));
+	}
+	return rc;
+}
+
+static int set_up_memory(struct xsk *x, const struct xsk_config *c)
+{
 	uint32_t i;
 	int rc;
 
@@ -169,7 +184,7 @@ static int set_up_memory(struct xsk *x, const struct xsk_config *c)
 	for (i = 0; i < c->send; i++)
 		x->send_free[x->send_count++] =
 			(c->receive + i) * c->frame_size;
-	rc = set_option(x->fd, XDP_UMEM_REG, &reg, sizeof(reg));
+	rc = register_memory(x, c);
 	if (!rc)
 		rc = set_option(x->fd, XDP_UMEM_FILL_RING, &c->receive, 4);
 	if (!rc)
@@ -218,16 +233,14 @@ static int bind_to(int fd, const struct xsk_config *c, uint16_t flags)
 	return bind(fd, (struct sockaddr *)&at, sizeof(at)) ? -errno : 0;
 }
 
-/* The kernel lets go of a queue some time after its socket was closed: that of
- * the worker that we succeed. */
 static int bind_best(struct xsk *x, const struct xsk_config *c)
 {
 	unsigned tries;
 	int rc = -EBUSY;
 
-	for (tries = 0; tries < BIND_TRIES && rc == -EBUSY; tries++) {
+	for (tries = 0; tries < START_TRIES && rc == -EBUSY; tries++) {
 		if (tries)
-			usleep(BIND_PAUSE_US);
+			usleep(START_PAUSE_US);
 		if (!c->copy && !bind_to(x->fd, c, XDP_ZEROCOPY)) {
 			x->zero_copy = true;
 			return 0;
