@@ -78,12 +78,13 @@ void rig_namespace(struct rig *r)
 	r->tap = open_packet("ours", ETH_P_ALL);
 }
 
-void rig_steer(struct rig *r, bool generic, uint32_t claims_max)
+static void open_steer(struct rig *r, bool generic, uint32_t claims_max,
+		       uint32_t queues)
 {
 	struct steer_config c = {
 		.ifindex = r->ifindex,
 		.claims_max = claims_max,
-		.queues = 1,
+		.queues = queues,
 		.frame_max = 2048 - 256,
 		.generic = generic,
 	};
@@ -98,6 +99,16 @@ void rig_steer(struct rig *r, bool generic, uint32_t claims_max)
 	if (r->steer.native == generic)
 		rig_fail("asked for %s mode, and it is not",
 			 generic ? "generic" : "native");
+}
+
+void rig_steer(struct rig *r, bool generic, uint32_t claims_max)
+{
+	open_steer(r, generic, claims_max, 1);
+}
+
+void rig_steer_queues(struct rig *r, uint32_t queues)
+{
+	open_steer(r, false, 16, queues);
 }
 
 void rig_socket(struct rig *r, const struct xsk_config *sizes, unsigned busy)
