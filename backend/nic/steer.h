@@ -22,6 +22,9 @@
  * VLAN tags, and tags that the NIC stripped (turn rxvlan off). To answer
  * such a frame with a reset tells its sender no more than it could tell itself.
  *
+ * A sender on the same machine leaves the TCP checksum to the device, and veth
+ * hands the frame over without: turn tx off at the other end of ours.
+ *
  * Opening needs CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW, that is the supervisor.
  * The worker gets `claims` and `sockets` as descriptors, and needs of bpf(2)
  * only BPF_MAP_UPDATE_ELEM and BPF_MAP_DELETE_ELEM on them. Frames are steered

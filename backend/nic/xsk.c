@@ -276,7 +276,8 @@ int xsk_start(struct xsk *x, int socket, const struct xsk_config *c,
 	x->frame_size = c->frame_size;
 	x->receive_frames = c->receive;
 	if ((c->frame_size == 2048 || c->frame_size == 4096) &&
-	    power_of_two(c->receive) && power_of_two(c->send))
+	    power_of_two(c->receive) && power_of_two(c->send) &&
+	    xsk_memory_bytes(c) <= UINT32_MAX) /* xsk_frame.ref */
 		rc = set_up_memory(x, c);
 	if (!rc)
 		rc = map_rings(x, c);

@@ -34,7 +34,8 @@ struct xsk_config {
 	uint32_t queue;
 	uint32_t frame_size; /* 2048 or 4096 */
 	uint32_t receive;    /* frames to receive into, a power of two */
-	uint32_t send;	     /* frames to send from, a power of two */
+	uint32_t send;	     /* frames to send from, a power of two; of all
+			      * together less than 4 GiB */
 	bool copy;	     /* do not even try to bind without copying */
 };
 
