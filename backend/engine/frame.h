@@ -14,6 +14,7 @@
 
 #include "engine/event.h"
 #include "engine/flow_key.h"
+#include "engine/tcp_flags.h"
 
 /* Ethernet, two VLAN tags, IPv6, TCP with timestamps: 94 bytes. */
 #define FRAME_HEAD 96u
@@ -48,17 +49,6 @@ struct frame_shape {
 #define SHAPE_DF	    0x0000004000000000ull
 #define SHAPE_TTL	    0x0000ff0000000000ull
 #define SHAPE_TOS	    0x00ff000000000000ull
-
-/* TCP flags, with the four bits above them (RFC 9293 3.1). */
-#define TCP_FIN	     0x001u
-#define TCP_SYN	     0x002u
-#define TCP_RST	     0x004u
-#define TCP_PSH	     0x008u
-#define TCP_ACK	     0x010u
-#define TCP_URG	     0x020u
-#define TCP_ECE	     0x040u
-#define TCP_CWR	     0x080u
-#define TCP_RESERVED 0xf00u
 
 struct frame {
 	struct frame_input in;

@@ -11,17 +11,7 @@
 
 #include "engine/bytes.h"
 #include "engine/tcp.h"
-
-enum tcp_flag {
-	TCP_FIN = 0x01,
-	TCP_SYN = 0x02,
-	TCP_RST = 0x04,
-	TCP_PSH = 0x08,
-	TCP_ACK = 0x10,
-	TCP_URG = 0x20,
-	TCP_ECE = 0x40,
-	TCP_CWR = 0x80,
-};
+#include "engine/tcp_flags.h"
 
 enum {
 	TCP_HEAD_MIN = 20,
