@@ -382,6 +382,7 @@ struct vtoe_lane {
 	uint32_t spin_usec;
 	uint32_t spin_window; /* adapted, 0 .. spin_usec */
 	uint32_t spin_skipped;
+	bool spin_trial; /* the window is there to be tried */
 
 	uint32_t id;
 	uint32_t vector;

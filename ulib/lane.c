@@ -27,6 +27,7 @@
 /* how often a caller that only peeks looks whether the backend hung up */
 #define PEEKS_PER_CHECK 1024u
 #define SPIN_BULK_BYTES 8192
+#define SPIN_RETRY 64u
 
 /* -- death --------------------------------------------------------------- */
 
@@ -370,17 +371,19 @@ static inline void cpu_pause(void)
 /*
  * Spins until something comes, for as long as it has been worth it lately: a
  * spin that finds nothing halves the window, one that finds something restores
- * it. With the window at zero, one wait in sixteen tries again. Bulk data is
- * worth a wake-up: nothing is spun for behind it.
+ * it. With the window at zero, one wait in SPIN_RETRY tries again, and gives up at
+ * once if that fails: a doorbell that is rung before a spin costs a system call.
+ * Bulk data is worth a wake-up: nothing is spun for behind it.
  */
 static bool lane_may_spin(struct vtoe_lane *lane)
 {
 	if (lane->current.result > SPIN_BULK_BYTES)
 		return false;
 	if (!lane->spin_window) {
-		if (!lane->spin_usec || ++lane->spin_skipped % 16)
+		if (!lane->spin_usec || ++lane->spin_skipped % SPIN_RETRY)
 			return false;
 		lane->spin_window = lane->spin_usec;
+		lane->spin_trial = true;
 	}
 	return true;
 }
@@ -403,13 +406,14 @@ static void lane_spin(struct vtoe_lane *lane)
 			    seen) {
 				lane_lock_if(lane);
 				lane->spin_window = lane->spin_usec;
+				lane->spin_trial = false;
 				return;
 			}
 			cpu_pause();
 		}
 	} while (clock_ns() < until);
 	lane_lock_if(lane);
-	lane->spin_window /= 2;
+	lane->spin_window = lane->spin_trial ? 0 : lane->spin_window / 2;
 }
 
 /* Sleeps until something may have come; rings first if a doorbell is due. One

@@ -11,8 +11,10 @@ void spin_init(struct spin *s, uint32_t most)
 
 static void spin_retry(struct spin *s)
 {
-	if (!s->window && s->most && ++s->skipped % SPIN_RETRY == 0)
-		s->window = s->most;
+	if (s->window || !s->most || ++s->skipped % SPIN_RETRY)
+		return;
+	s->window = s->most;
+	s->trial = true;
 }
 
 void spin_found(struct spin *s, uint64_t now, uint64_t bytes)
@@ -20,8 +22,10 @@ void spin_found(struct spin *s, uint64_t now, uint64_t bytes)
 	uint64_t moved = bytes - s->bytes;
 
 	s->bytes = bytes;
-	if (s->looking && spin_is_on(s, now))
+	if (s->looking && spin_is_on(s, now)) {
 		s->window = s->most;
+		s->trial = false;
+	}
 	s->looking = false;
 	s->until = 0;
 	if (moved > SPIN_BULK_BYTES)
@@ -48,5 +52,7 @@ void spin_missed(struct spin *s, uint64_t now)
 		return;
 	s->looking = false;
 	s->until = 0;
-	s->window /= 2;
+	/* where entering the kernel takes longer than the window, each try costs
+	 * such an entry and finds nothing */
+	s->window = s->trial ? 0 : s->window / 2;
 }

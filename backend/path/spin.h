@@ -8,7 +8,8 @@
  *
  *   work found while looking   the window is the whole of `most` again
  *   window over, nothing came  the window is halved, down to nothing; then one
- *                              time in SPIN_RETRY the whole of it is tried
+ *                              time in SPIN_RETRY the whole of it is tried, and
+ *                              given up at once if that fails
  *   work that moved much       no looking: bulk data is worth a wake-up, and
  *                              looking makes small pieces of it
  *
@@ -21,7 +22,7 @@
 #include <stdint.h>
 
 enum {
-	SPIN_RETRY = 16,
+	SPIN_RETRY = 64,
 	SPIN_BULK_BYTES = 8192,
 };
 
@@ -32,6 +33,7 @@ struct spin {
 	uint64_t until;	 /* 0: not looking */
 	uint64_t bytes;	 /* moved in all, when it was last told */
 	bool looking;	 /* a turn since the last work found nothing */
+	bool trial;	 /* the window is there to be tried */
 };
 
 void spin_init(struct spin *s, uint32_t most);
