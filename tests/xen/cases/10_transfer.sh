@@ -23,8 +23,12 @@ operations() { # in one call: a process of dom0 takes its time here
 		/"(reg|dereg|grant_maps|grant_unmaps)"/ { n += $2 }
 		END { print n }'
 }
+nobody_connected() { ! vtoectl --json peers g | grep -q '"pid"'; }
 steady() {
 	local before after start
+	# the one before: what it sent last goes out for a while, and then its
+	# memory is unmapped
+	wait_for 20 nobody_connected || return 1
 	# shellcheck disable=SC2034 # in eval
 	start=$(moved)
 	guest_begin 60 "vtoe-run --require iperf3 -c $PEER -t 8 $1"
