@@ -55,4 +55,16 @@ static inline void list_del(struct list *l)
 	list_init(l);
 }
 
+/* All of `from`, in order, to the end of `to`. */
+static inline void list_move_all(struct list *to, struct list *from)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = to->prev;
+	to->prev->next = from->next;
+	from->prev->next = to;
+	to->prev = from->prev;
+	list_init(from);
+}
+
 #endif

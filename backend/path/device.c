@@ -79,21 +79,23 @@ void device_free(struct device *d)
 	free(d->free_index);
 }
 
-void device_watch(struct device *d, int fd, unsigned which)
+static struct io_uring_sqe *device_caller_sqe(struct device *d, unsigned which)
 {
 	struct io_uring_sqe *sqe = uring_sqe(&d->uring, NULL, TAG_CALLER);
 
 	sqe->user_data = (uint64_t)which << 4 | TAG_CALLER;
-	io_uring_prep_poll_add(sqe, fd, POLLIN);
+	return sqe;
+}
+
+void device_watch(struct device *d, int fd, unsigned which)
+{
+	io_uring_prep_poll_add(device_caller_sqe(d, which), fd, POLLIN);
 }
 
 void device_watch_read(struct device *d, int fd, void *into, unsigned bytes,
 		       unsigned which)
 {
-	struct io_uring_sqe *sqe = uring_sqe(&d->uring, NULL, TAG_CALLER);
-
-	sqe->user_data = (uint64_t)which << 4 | TAG_CALLER;
-	io_uring_prep_read(sqe, fd, into, bytes, 0);
+	io_uring_prep_read(device_caller_sqe(d, which), fd, into, bytes, 0);
 }
 
 void device_write(struct device *d, int fd, const void *from, unsigned bytes)
@@ -115,35 +117,24 @@ void device_set_timer(struct device *d)
 			      0);
 }
 
-static void device_take(struct list *to, struct list *from)
-{
-	struct list *at;
-
-	list_init(to);
-	while (!list_empty(from)) {
-		at = from->next;
-		list_del(at);
-		list_add_tail(to, at);
-	}
-}
-
 static void device_serve(struct device *d, bool *busy)
 {
 	struct list round, *at;
 	struct lane *lane;
 	int taken;
 
+	list_init(&round);
 	/* Those that are ready now; who has more goes behind all others. */
-	device_take(&round, &d->ready_conns);
+	list_move_all(&round, &d->ready_conns);
 	while (!list_empty(&round)) {
 		conn_turn(list_entry(round.next, struct conn, ready_node));
 		*busy = true;
 	}
-	device_take(&round, &d->blocked);
+	list_move_all(&round, &d->blocked);
 	while (!list_empty(&round))
 		toe_accept_next(list_entry(round.next, struct stream,
 					   starved_node));
-	device_take(&round, &d->ready);
+	list_move_all(&round, &d->ready);
 	while (!list_empty(&round)) {
 		lane = list_entry(round.next, struct lane, ready_node);
 		list_del(&lane->ready_node);

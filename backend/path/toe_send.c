@@ -370,20 +370,9 @@ void toe_send_done(struct send_batch *b, int32_t result, uint32_t flags)
 	stream_drained(s);
 }
 
-static void send_take(struct list *to, struct list *from)
-{
-	struct list *at;
-
-	while (!list_empty(from)) {
-		at = from->next;
-		list_del(at);
-		list_add_tail(to, at);
-	}
-}
-
 void toe_send_submitted(struct device *d)
 {
-	send_take(&d->quiet_sent, &d->quiet_queued);
+	list_move_all(&d->quiet_sent, &d->quiet_queued);
 }
 
 void toe_send_settle(struct device *d)

@@ -168,6 +168,20 @@ static void test_entry_errors(void **state)
 	stop();
 }
 
+/* A byte that is sent quietly, 2, in front of the receive of its answer, 1. */
+static void enter_exchange(struct guest *g, uint32_t id)
+{
+	struct vtoe_sqe *q;
+
+	q = entry(g, VTOE_OP_RECV, id, 1);
+	q->key = g->key;
+	q->length = 1;
+	q = entry(g, VTOE_OP_SEND, id, 2);
+	q->flags = VTOE_SQE_QUIET;
+	q->key = g->key;
+	q->length = 1;
+}
+
 /* I2, I4: a completion that is quiet comes, and is no reason to notify; an error
  * is one, and so is what follows. */
 static void test_quiet(void **state)
@@ -186,13 +200,7 @@ static void test_quiet(void **state)
 		turn(); /* the guest sleeps, and what went before is over */
 	assert_false(vtoe_ring_arm(&g.cq));
 	notified = stats.notify;
-	q = entry(&g, VTOE_OP_RECV, id, 1);
-	q->key = g.key;
-	q->length = 1;
-	q = entry(&g, VTOE_OP_SEND, id, 2);
-	q->flags = VTOE_SQE_QUIET;
-	q->key = g.key;
-	q->length = 1;
+	enter_exchange(&g, id);
 	submit(&g);
 	wait_until(vtoe_ring_peek(&g.cq));
 	for (i = 0; i < 3; i++)
@@ -257,7 +265,6 @@ static void *answer_later(void *peer)
  * back for its completion, which is there with the next one. */
 static void test_quiet_sleep(void **state)
 {
-	struct vtoe_sqe *q;
 	struct guest g;
 	struct timespec before, after;
 	pthread_t thread;
@@ -272,13 +279,7 @@ static void test_quiet_sleep(void **state)
 	id = connected(&g, &peer);
 	for (i = 0; i < 3; i++)
 		turn();
-	q = entry(&g, VTOE_OP_RECV, id, 1);
-	q->key = g.key;
-	q->length = 1;
-	q = entry(&g, VTOE_OP_SEND, id, 2);
-	q->flags = VTOE_SQE_QUIET;
-	q->key = g.key;
-	q->length = 1;
+	enter_exchange(&g, id);
 	vtoe_ring_submit(&g.sq);
 	conn_kick(g.conn);
 	assert_int_equal(pthread_create(&thread, NULL, answer_later, &peer), 0);
