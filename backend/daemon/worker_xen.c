@@ -12,7 +12,6 @@ struct worker_xen {
 	struct xen_device device;
 	uint32_t max_peers;
 	uint64_t peer_memory, total_memory;
-	uint32_t let_ring[XEN_RUNG]; /* channels, until they are written */
 	/* The last refusal, for worker_xen_refused(). */
 	struct vtoe_xen_request refused;
 	int refused_error; /* 0: none new */
@@ -250,10 +249,9 @@ int worker_xen_serve(struct worker_xen *x, struct device *d,
 
 	if (bytes < 0 && bytes != -EAGAIN && bytes != -EINTR)
 		return bytes;
-	n = bytes < 0 ? 0 : (unsigned)bytes / sizeof(x->let_ring[0]);
+	n = bytes < 0 ? 0 : (unsigned)bytes / sizeof(x->device.rung[0]);
 	for (i = 0; i < n; i++) {
-		x->let_ring[i] = x->device.rung[i];
-		slot = xen_device_slot(&x->device, x->let_ring[i]);
+		slot = xen_device_slot(&x->device, x->device.rung[i]);
 		if (slot < 0) {
 			rc = xen_serve_ring(x, d, page);
 			if (rc < 0)
@@ -263,9 +261,10 @@ int worker_xen_serve(struct worker_xen *x, struct device *d,
 			conn_kick(x->device.slots[slot].owner);
 		}
 	}
+	/* written before the read that is queued behind it fills them again */
 	if (n)
-		device_write(d, xen_device_fd(&x->device), x->let_ring,
-			     n * sizeof(x->let_ring[0]));
+		device_write(d, xen_device_fd(&x->device), x->device.rung,
+			     n * sizeof(x->device.rung[0]));
 	worker_xen_watch(x, d, which);
 	return 0;
 }
