@@ -81,12 +81,21 @@ enum vtoe_op {
 	VTOE_OP_REPORT = 19,  /* op_flags: enum vtoe_fallback, address: tells
 			       * the backend that a socket went to the guest's
 			       * kernel, and why; for `vtoectl sockets` */
-	/* -- frames (VTOE_F_TTO); reserved, -EOPNOTSUPP for now -- */
-	VTOE_OP_CLAIM = 32,
-	VTOE_OP_UNCLAIM = 33,
-	VTOE_OP_SEGMENT = 34,
-	VTOE_OP_AGGREGATE = 35,
-	VTOE_OP_FLUSH = 36,
+	/* -- frames (VTOE_F_TTO): `stream` is a claim -- */
+	VTOE_OP_CLAIM = 32,   /* op_flags: VTOE_CLAIM_*. PORT: address is the
+			       * local one; else it is the peer's, and length
+			       * the local port, 0: any. offset: the claim's
+			       * secret. result: 0, with MORE; cqe.stream: the
+			       * claim; cqe.address: the local address;
+			       * cqe.length: the path's MTU */
+	VTOE_OP_UNCLAIM = 33, /* completes behind the last of its aggregates */
+	VTOE_OP_SEGMENT = 34, /* memory: a struct vtoe_segment, length its size;
+			       * result: bytes of payload. All memory is the
+			       * guest's again then */
+	VTOE_OP_AGGREGATE = 35, /* memory: as GRQ_ADD, buffers for aggregates,
+				 * each at least VTOE_AGGREGATE_BUFFER_MIN */
+	VTOE_OP_FLUSH = 36,   /* a claim, or VTOE_STREAM_NONE: all of this lane.
+			       * Completes behind what was held for it (T42) */
 };
 
 #define VTOE_STREAM_NONE 0u
@@ -114,6 +123,14 @@ enum vtoe_op {
 #define VTOE_IO_OOB (1u << 5)	   /* refused: -EOPNOTSUPP (no urgent data) */
 
 #define VTOE_CLOSE_ABORT 1u
+
+/* op_flags of CLAIM */
+#define VTOE_CLAIM_PORT (1u << 0) /* a local port, for every peer */
+/* How long the claims of a backend that died are kept for its guest. */
+#define VTOE_CLAIM_SECONDS 10u
+/* Buffers for aggregates in the pool of one lane, and the shortest one. */
+#define VTOE_AGGREGATE_MAX 4096u
+#define VTOE_AGGREGATE_BUFFER_MIN 2048u
 
 /* Why a socket of the guest's is not ours (REPORT, --explain). */
 enum vtoe_fallback {
@@ -170,7 +187,49 @@ VTOE_ASSERT(sizeof(struct vtoe_sqe) == 64);
 #define VTOE_CQE_COPIED (1u << 3) /* SEND: the kernel copied, not zero copy */
 #define VTOE_CQE_NONEMPTY (1u << 4) /* more data is waiting already */
 
-/* Metadata of an aggregate (MECHANISMS E11); with VTOE_F_TTO only. */
+#define VTOE_CQE_FRAME (1u << 5) /* an aggregate, or one segment */
+#define VTOE_CQE_CONTINUED (1u << 6) /* ... that goes on in the buffer of the next
+				      * completion */
+
+/* What SEGMENT sends: a TCP header, and where its payload lies (READ). The IP
+ * header and all checksums are the backend's. */
+struct vtoe_piece {
+	vtoe_u64 key;
+	vtoe_u64 offset;
+	vtoe_u32 length;
+	vtoe_u32 reserved;
+};
+VTOE_ASSERT(sizeof(struct vtoe_piece) == 24);
+
+#define VTOE_SEGMENT_PIECES 3u
+struct vtoe_segment {
+	struct vtoe_address local;  /* must be covered by the claim */
+	struct vtoe_address remote;
+	vtoe_u8 head[60];	    /* TCP header and options, on the wire's
+				     * order; its checksum is ignored */
+	vtoe_u8 head_bytes;
+	vtoe_u8 ecn;		    /* the two ECN bits of the IP header */
+	vtoe_u16 segment_size;	    /* payload of each frame, when it has to be
+				     * cut; 0: it goes in one */
+	struct vtoe_piece pieces[VTOE_SEGMENT_PIECES]; /* length 0: unused */
+	vtoe_u8 pad[8];
+};
+VTOE_ASSERT(sizeof(struct vtoe_segment) == 192);
+
+/* What a buffer for aggregates begins with; payload follows it. An aggregate
+ * that is CONTINUED has more payload in the next buffers, from their start. */
+struct vtoe_received {
+	struct vtoe_address local; /* where it was sent to */
+	struct vtoe_address remote;
+	vtoe_u8 head[60];	   /* TCP header and options; checksum verified */
+	vtoe_u8 head_bytes;
+	vtoe_u8 ecn;
+	vtoe_u16 reserved;
+	vtoe_u8 pad[16];
+};
+VTOE_ASSERT(sizeof(struct vtoe_received) == 128);
+
+/* Metadata of an aggregate (MECHANISMS E11), with VTOE_CQE_FRAME. */
 struct vtoe_aggregate {
 	vtoe_u32 seq;
 	vtoe_u32 ack;
