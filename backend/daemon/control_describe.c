@@ -87,6 +87,19 @@ static void describe_xen(struct json_object *object, const struct guest *guest)
 		      device ? xenbus_phase_name(device) : NULL);
 }
 
+/* What its worker offers now. */
+static struct json_object *describe_services(const struct guest *guest)
+{
+	struct json_object *array = json_object_new_array();
+
+	if (guest->state != GUEST_RUNNING)
+		return array;
+	json_object_array_add(array, json_object_new_string("toe"));
+	if (guest->tto)
+		json_object_array_add(array, json_object_new_string("tto"));
+	return array;
+}
+
 struct json_object *control_describe_guest(const struct guest *guest)
 {
 	struct json_object *object = json_object_new_object();
@@ -112,6 +125,8 @@ struct json_object *control_describe_guest(const struct guest *guest)
 	describe_text(object, "link", names_link(guest->link_state));
 	describe_text(object, "socket", guest->xen ? NULL :
 		      guest->config.socket);
+	json_object_object_add(object, "services", describe_services(guest));
+	describe_text(object, "tto_failure", guest_tto_failure(guest));
 	describe_text(object, "failure", guest->failure);
 	return object;
 }

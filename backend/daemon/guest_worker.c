@@ -90,6 +90,10 @@ static void guest_fill_setup(const struct guest *guest,
 	setup->spin_usec = config->spin_usec;
 	setup->zerocopy_min = config->zerocopy_min;
 	setup->credit = config->credit;
+	setup->tto_hold_usec = config->tto_hold_usec;
+	setup->tto_locked = guest->host->tto_locked;
+	if (guest->steering.open)
+		setup->tto_ifindex = guest->steering.ifindex;
 	setup->allow_count = config->allow_count;
 	memcpy(setup->allow_uid, config->allow_uid, sizeof(setup->allow_uid));
 	if (!guest->xen)
@@ -103,11 +107,16 @@ static void guest_fill_setup(const struct guest *guest,
 static int guest_send_setup(struct guest *guest, int stats, int null)
 {
 	union {
-		char bytes[CMSG_SPACE(3 * sizeof(int))];
+		char bytes[CMSG_SPACE(WORKER_SETUP_FDS * sizeof(int))];
 		struct cmsghdr align;
 	} control = { .bytes = { 0 } };
 	int listener = guest->listener >= 0 ? guest->listener : null;
-	int descriptors[3] = { listener, stats, null };
+	bool steered = guest->steering.open;
+	int descriptors[WORKER_SETUP_FDS] = {
+		listener, stats, null,
+		steered ? guest->steering.steer.claims : null,
+		steered ? guest->steering.steer.sockets : null,
+	};
 	struct worker_setup setup;
 	struct iovec iov = { &setup, sizeof(setup) };
 	struct msghdr message = {
@@ -169,6 +178,8 @@ int guest_start_worker(struct guest *guest, char *why)
 
 	guest->stale_queries = 0;
 	guest->failure[0] = '\0';
+	guest->tto = false;
+	guest->tto_failure[0] = '\0';
 	stats = guest_make_stats(guest);
 	if (stats < 0)
 		goto fail;
@@ -274,6 +285,7 @@ static size_t guest_packet_size(const union guest_packet *packet)
 	case WORKER_END:
 		return sizeof(packet->h);
 	case WORKER_FAILED:
+	case WORKER_NO_TTO:
 		return sizeof(packet->failed);
 	case WORKER_SOCKET:
 		return sizeof(packet->socket);
@@ -318,6 +330,17 @@ static int guest_take_answer(struct guest *guest, union guest_packet *packet)
 	return 0;
 }
 
+/* What could not be done, and why, as the worker says. */
+static void guest_take_failure(char why[GUEST_WHY_MAX], const char *begin,
+			       struct worker_failed *failed)
+{
+	int error = failed->error < 0 ? -failed->error : failed->error;
+
+	guest_clean_text(failed->what, sizeof(failed->what));
+	snprintf(why, GUEST_WHY_MAX, "%s%s%s%s", begin, failed->what,
+		 error ? ": " : "", error ? strerror(error) : "");
+}
+
 /* -1: the worker broke the protocol. */
 static int guest_take_packet(struct guest *guest, union guest_packet *packet,
 			     size_t length)
@@ -331,21 +354,24 @@ static int guest_take_packet(struct guest *guest, union guest_packet *packet,
 			return 0;
 		if (guest->state != GUEST_STARTING)
 			return -1;
+		guest->tto = guest->steering.open &&
+			     packet->h.value & WORKER_OFFERS_TTO;
 		guest_on_ready(guest);
 		return 0;
 	case WORKER_FAILED:
 		if (guest->state != GUEST_STARTING &&
 		    guest->state != GUEST_LEAVING)
 			return -1;
-		guest_clean_text(packet->failed.what,
-				 sizeof(packet->failed.what));
-		snprintf(guest->failure, sizeof(guest->failure),
-			 "its worker could not start: %s%s%s",
-			 packet->failed.what, packet->failed.error ? ": " : "",
-			 packet->failed.error ?
-			 strerror(packet->failed.error < 0 ?
-				  -packet->failed.error :
-				  packet->failed.error) : "");
+		guest_take_failure(guest->failure,
+				   "its worker could not start: ",
+				   &packet->failed);
+		return 0;
+	case WORKER_NO_TTO:
+		if (!guest->steering.open ||
+		    (guest->state != GUEST_STARTING &&
+		     guest->state != GUEST_LEAVING))
+			return -1;
+		guest_take_failure(guest->tto_failure, "", &packet->failed);
 		return 0;
 	default:
 		return guest_take_answer(guest, packet);

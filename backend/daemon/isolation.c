@@ -164,7 +164,7 @@ static int isolation_add(scmp_filter_ctx filter,
 	return 0;
 }
 
-int isolation_syscalls(bool xen, const char **what)
+int isolation_syscalls(unsigned int also, const char **what)
 {
 	scmp_filter_ctx filter;
 	int error = -ENOMEM;
@@ -179,9 +179,12 @@ int isolation_syscalls(bool xen, const char **what)
 		error = isolation_add(filter, isolation_sanitizer,
 				      isolation_sanitizer_count,
 				      SCMP_ACT_ALLOW);
-	if (!error && xen)
+	if (!error && also & ISOLATION_XEN)
 		error = isolation_add(filter, isolation_xen,
 				      isolation_xen_count, SCMP_ACT_ALLOW);
+	if (!error && also & ISOLATION_TTO)
+		error = isolation_add(filter, isolation_tto,
+				      isolation_tto_count, SCMP_ACT_ALLOW);
 	/* abort() signals itself; all workers share a user, and must not be
 	 * able to signal one another. */
 	if (!error)

@@ -4,14 +4,16 @@
  *
  * The supervisor starts `vtoed --worker` with a SOCK_SEQPACKET socket as
  * descriptor 3, already in the guest's network namespace and in a mount
- * namespace of its own. The first packet is a struct worker_setup with three
- * descriptors (SCM_RIGHTS): the listening unix socket of the device
- * (SOCK_STREAM, non-blocking), the counters' memfd (VTOE_STATS_BYTES,
- * read-write), a descriptor of /dev/null. The worker then gives up what it
- * holds (capabilities, new privileges, its user, system calls), and answers
- * WORKER_READY. After that each WORKER_QUERY gets its answers in order, ended
- * by WORKER_END. The supervisor trusts no field of an answer: it checks
- * lengths, terminates strings, and kills a worker that breaks this protocol.
+ * namespace of its own. The first packet is a struct worker_setup with
+ * WORKER_SETUP_FDS descriptors (SCM_RIGHTS): the listening unix socket of the
+ * device (SOCK_STREAM, non-blocking), the counters' memfd (VTOE_STATS_BYTES,
+ * read-write), a descriptor of /dev/null, and the maps `claims` and `sockets`
+ * of the guest's steering (nic/steer.h). What does not exist is /dev/null. The
+ * worker then gives up what it holds (capabilities, new privileges, its user,
+ * system calls), and answers WORKER_READY. After that each WORKER_QUERY gets
+ * its answers in order, ended by WORKER_END. The supervisor trusts no field of
+ * an answer: it checks lengths, terminates strings, and kills a worker that
+ * breaks this protocol.
  *
  * The worker ends by itself when this socket closes: workers do not outlive
  * their supervisor.
@@ -23,7 +25,8 @@
 
 #define WORKER_FD 3
 #define WORKER_SETUP_MAGIC 0x57455456u
-#define WORKER_SETUP_VERSION 2u
+#define WORKER_SETUP_VERSION 3u
+#define WORKER_SETUP_FDS 5
 
 struct worker_setup {
 	uint32_t magic;
@@ -57,6 +60,10 @@ struct worker_setup {
 	uint32_t xen_domid;	  /* WORKER_PORT_XEN: of the guest, and what */
 	uint32_t xen_ring_ref;	  /* its frontend wrote (vtoe_xen.h); the */
 	uint32_t xen_event_channel; /* listening socket is not used then */
+	uint32_t tto_ifindex;	  /* where frames are steered; 0: no TTO */
+	uint32_t tto_hold_usec;
+	uint64_t tto_locked;	  /* bytes that all workers lock for TTO: the
+				   * kernel's limit is that of their user */
 };
 
 enum worker_port {
@@ -65,11 +72,12 @@ enum worker_port {
 };
 
 enum worker_message {
-	WORKER_READY = 1,
+	WORKER_READY = 1,  /* value: WORKER_OFFERS_* */
 	WORKER_END = 2,
 	WORKER_SOCKET = 3, /* answer: struct worker_socket */
 	WORKER_FAILED = 4, /* answer to the setup: struct worker_failed */
 	WORKER_PEER = 5,   /* answer: struct worker_peer */
+	WORKER_NO_TTO = 6, /* before WORKER_READY: struct worker_failed */
 
 	WORKER_QUERY_SOCKETS = 16, /* header only */
 	WORKER_QUERY_PEERS = 17,
@@ -77,6 +85,8 @@ enum worker_message {
 	WORKER_SET_LINK = 19, /* value: enum vtoe_link; answer: WORKER_END */
 	WORKER_LEAVE = 20, /* tell the guests, close, exit 0 */
 };
+
+#define WORKER_OFFERS_TTO 1u
 
 struct worker_header {
 	uint32_t message;

@@ -25,6 +25,7 @@
 
 #include "daemon/isolation.h"
 #include "daemon/log.h"
+#include "daemon/worker_tto.h"
 #include "daemon/worker_xen.h"
 #include "port/local_peer.h"
 
@@ -40,8 +41,10 @@ struct worker {
 	struct vtoe_device_page page;
 	struct vtoe_stats *stats;
 	struct worker_xen *xen; /* or NULL */
+	struct worker_tto tto;
 	int listen_fd;
 	int stats_fd;
+	int claims_fd, sockets_fd; /* maps, if TTO is wanted */
 	uint64_t log_second; /* the one in which log_lines are counted */
 	unsigned log_lines;
 	char name[48];
@@ -68,7 +71,7 @@ static _Noreturn void worker_fail(const char *what, int error)
 
 static void worker_receive_setup(struct worker *w)
 {
-	char control[CMSG_SPACE(3 * sizeof(int))];
+	char control[CMSG_SPACE(WORKER_SETUP_FDS * sizeof(int))];
 	struct iovec iov = { &w->setup, sizeof(w->setup) };
 	struct msghdr msg = {
 		.msg_iov = &iov,
@@ -77,7 +80,7 @@ static void worker_receive_setup(struct worker *w)
 		.msg_controllen = sizeof(control),
 	};
 	struct cmsghdr *c;
-	int fds[3];
+	int fds[WORKER_SETUP_FDS];
 	ssize_t n;
 
 	do
@@ -97,6 +100,8 @@ static void worker_receive_setup(struct worker *w)
 	w->listen_fd = fds[0];
 	w->stats_fd = fds[1];
 	close(fds[2]);
+	w->claims_fd = fds[3];
+	w->sockets_fd = fds[4];
 	w->setup.name[sizeof(w->setup.name) - 1] = 0;
 	if (w->setup.max_lanes > PORT_MAX_LANES)
 		w->setup.max_lanes = PORT_MAX_LANES;
@@ -150,7 +155,7 @@ static void worker_confine(struct worker *w)
 		.descriptors = 2ull * w->setup.max_streams +
 			       (uint64_t)w->setup.max_peers *
 				       (w->setup.max_lanes + 8) + 256,
-		.locked = w->setup.total_memory,
+		.locked = w->setup.total_memory + w->setup.tto_locked,
 	};
 	struct device_limits d = {
 		.peers = w->setup.max_peers,
@@ -182,6 +187,7 @@ static void worker_confine(struct worker *w)
 		if (d.zerocopy_min && !worker_xen_may_zerocopy())
 			d.zerocopy_min = 0;
 	}
+	worker_tto_open(&w->tto, &w->setup, w->claims_fd, w->sockets_fd);
 	rc = isolation_mounts(&what);
 	if (rc)
 		worker_fail(what, -rc);
@@ -193,7 +199,11 @@ static void worker_confine(struct worker *w)
 		if (rc)
 			worker_fail(what, -rc);
 	}
-	rc = isolation_syscalls(w->xen != NULL, &what);
+	worker_tto_start(&w->tto, &w->device);
+	if (w->tto.started)
+		w->page.features |= VTOE_F_TTO;
+	rc = isolation_syscalls((w->xen ? ISOLATION_XEN : 0) |
+				(w->tto.started ? ISOLATION_TTO : 0), &what);
 	if (rc)
 		worker_fail(what, -rc);
 }
@@ -446,9 +456,11 @@ int worker_main(void)
 	setsockopt(WORKER_FD, SOL_SOCKET, SO_SNDTIMEO, &patience,
 		   sizeof(patience));
 	worker_confine(&w);
+	ready.value = w.tto.started ? WORKER_OFFERS_TTO : 0;
 	if (send(WORKER_FD, &ready, sizeof(ready), MSG_NOSIGNAL) < 0)
 		_exit(0);
-	vtoe_log(VTOE_LOG_INFO, "serves with %s%s%s",
+	vtoe_log(VTOE_LOG_INFO, "serves %s with %s%s%s",
+		 w.tto.started ? "TOE and TTO" : "TOE",
 		 w.device.uring.defer ? "deferred task work" : "task work",
 		 w.device.uring.fixed ? ", registered files" : "",
 		 w.device.uring.restricted ? ", restricted ring" : "");
