@@ -426,6 +426,8 @@ int conn_region_remove(struct conn *c, uint64_t key, uint64_t user_data,
 		if (!lane->open)
 			continue;
 		toe_generic_region_gone(lane, r);
+		if (lane->frames)
+			c->device->frames->region_gone(lane, r);
 		/* what waits is stopped; what was achieved is reported */
 		list_for_each_safe(at, tmp, &lane->requests) {
 			struct request *q2 = list_entry(at, struct request,

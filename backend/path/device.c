@@ -154,6 +154,8 @@ static void device_serve(struct device *d, bool *busy)
 		list_del(at);
 		toe_send_next(list_entry(at, struct stream, send_node));
 	}
+	if (d->frames)
+		d->frames->turn(d, busy);
 }
 
 static void device_flush(struct device *d)
@@ -180,6 +182,19 @@ static void device_doorbell(struct conn *c, uint32_t flags)
 		conn_try_free(c);
 	else
 		conn_watch(c);
+}
+
+static void device_tick(struct device *d)
+{
+	bool again;
+
+	d->timer_armed = false;
+	again = stream_tick(d);
+	again |= conn_tick(d);
+	if (d->frames)
+		again |= d->frames->tick(d);
+	if (again)
+		device_set_timer(d);
 }
 
 static void device_complete(struct device *d, uint64_t tag, int32_t result,
@@ -221,9 +236,10 @@ static void device_complete(struct device *d, uint64_t tag, int32_t result,
 		stream_linger_done(object);
 		break;
 	case TAG_TIMER:
-		d->timer_armed = false;
-		if ((int)stream_tick(d) | (int)conn_tick(d)) /* both must run */
-			device_set_timer(d);
+		device_tick(d);
+		break;
+	case TAG_FRAMES:
+		d->frames->woken(d);
 		break;
 	case TAG_CALLER:
 		*events |= 1u << (tag >> 4 & 3);
@@ -286,7 +302,8 @@ unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy)
 	device_bury(d);
 	sleep = sleep && list_empty(&d->ready) && list_empty(&d->ready_conns) &&
 		list_empty(&d->quiet_sent) &&
-		!io_uring_cq_ready(&d->uring.ring);
+		!io_uring_cq_ready(&d->uring.ring) &&
+		(!d->frames || d->frames->arm(d));
 	d->stats->turns++;
 	if (sleep) {
 		d->stats->sleeps++;

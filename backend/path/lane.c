@@ -96,6 +96,15 @@ bool lane_has_room(struct lane *lane)
 	return list_empty(&lane->pending) && lane_room(lane) > 0;
 }
 
+bool lane_has_room_for(struct lane *lane, uint32_t count)
+{
+	int room = list_empty(&lane->pending) ? lane_room(lane) : 0;
+
+	if (room < (int)count)
+		lane->loud = true;
+	return room >= (int)count;
+}
+
 void lane_post(struct lane *lane, const struct vtoe_cqe *cqe,
 	       unsigned sqe_flags)
 {
@@ -157,6 +166,15 @@ int lane_turn(struct lane *lane, uint32_t credit)
 	return (int)taken;
 }
 
+/* Does anything wait for the guest to read completions? */
+static bool lane_wants_room(const struct lane *lane)
+{
+	const struct frame_service *f = lane->conn->device->frames;
+
+	return !list_empty(&lane->pending) ||
+	       (lane->frames && f->wants_room(lane));
+}
+
 bool lane_arm(struct lane *lane)
 {
 	int waiting = ring_in_arm(&lane->sq);
@@ -165,7 +183,7 @@ bool lane_arm(struct lane *lane)
 		lane_park(lane, VTOE_VIOLATION_INDEX);
 		return true;
 	}
-	if (!waiting && list_empty(&lane->pending))
+	if (!waiting && !lane_wants_room(lane))
 		return true;
 	/* Something waits: for room in the CQ, or to be taken now. */
 	return !ring_out_arm_space(&lane->cq, 1) && !lane->cq.broken;
@@ -177,7 +195,7 @@ void lane_flush(struct lane *lane)
 	bool wanted;
 
 	lane_flush_pending(lane);
-	if (!lane->parked && !list_empty(&lane->pending) &&
+	if (!lane->parked && lane_wants_room(lane) &&
 	    ring_out_arm_space(&lane->cq, 1))
 		lane_ready(lane);
 	wanted = ring_out_publish(&lane->cq, !lane->loud);
@@ -225,6 +243,8 @@ void lane_finish(struct lane *lane, bool abort)
 
 	lane->finishing = true;
 	list_del(&lane->ready_node);
+	if (lane->frames)
+		lane->conn->device->frames->lane_gone(lane);
 	list_for_each_safe(at, tmp, &lane->holds)
 		stream_unhold(list_entry(at, struct hold, lane_node), abort);
 	/* Nobody waits any more for closes that linger. */

@@ -91,6 +91,8 @@ void lane_finish(struct lane *lane, bool abort);
 void lane_try_free(struct lane *lane);
 /* Room in the CQ for one completion that is not a request's last. */
 bool lane_has_room(struct lane *lane);
+/* ... for so many of them. */
+bool lane_has_room_for(struct lane *lane, uint32_t count);
 /* Posts at once, or behind what waits; `p` stays the lane's until then. */
 void lane_post_pending(struct lane *lane, struct pending *p,
 		       unsigned sqe_flags);

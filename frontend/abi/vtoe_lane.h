@@ -88,7 +88,8 @@ enum vtoe_op {
 			       * secret. result: 0, with MORE; cqe.stream: the
 			       * claim; cqe.address: the local address;
 			       * cqe.length: the path's MTU */
-	VTOE_OP_UNCLAIM = 33, /* completes behind the last of its aggregates */
+	VTOE_OP_UNCLAIM = 33, /* completes behind the last of its aggregates, and
+			       * behind the CLAIM's last, without MORE */
 	VTOE_OP_SEGMENT = 34, /* memory: a struct vtoe_segment, length its size;
 			       * result: bytes of payload. All memory is the
 			       * guest's again then */
