@@ -41,19 +41,6 @@ static struct guest *guest_of_timer(struct loop_timer *timer)
 	return list_entry(timer, struct guest, timer);
 }
 
-static void guest_open_steering(struct guest *guest)
-{
-	steering_open(&guest->steering, &guest->network, &guest->config);
-	guest->host->tto_locked += guest->steering.locked;
-}
-
-static void guest_close_steering(struct guest *guest)
-{
-	guest->host->tto_locked -= guest->steering.locked;
-	guest->steering.locked = 0;
-	steering_close(&guest->steering);
-}
-
 void guest_finish(struct guest *guest)
 {
 	struct guest_host *host = guest->host;
@@ -67,7 +54,7 @@ void guest_finish(struct guest *guest)
 		guest->listener = -1;
 	}
 	cgroup_remove(host->cgroup, guest->config.name);
-	guest_close_steering(guest);
+	steering_close(&guest->steering);
 	network_destroy(&guest->network);
 	vtoe_log(VTOE_LOG_INFO, "guest %s: detached", guest->config.name);
 	host->gone(guest);
@@ -295,7 +282,7 @@ struct guest *guest_attach(struct guest_host *host,
 						  GUEST_WHY_MAX);
 	if (!guest->xen && guest->listener < 0)
 		goto destroy_network;
-	guest_open_steering(guest);
+	steering_open(&guest->steering, &guest->network, config);
 	if (guest_probe(guest) && guest_begin(guest, why))
 		goto close_listener;
 	return guest;
@@ -304,7 +291,7 @@ close_listener:
 		unlink(config->socket);
 		close(guest->listener);
 	}
-	guest_close_steering(guest);
+	steering_close(&guest->steering);
 destroy_network:
 	cgroup_remove(host->cgroup, config->name);
 	network_destroy(&guest->network);

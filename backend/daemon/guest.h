@@ -51,7 +51,6 @@ struct guest_host {
 	void (*gone)(struct guest *guest);
 	void *owner;
 	struct xen_host *xen; /* guest_xen.c's; NULL: no such guest yet */
-	uint64_t tto_locked;  /* of all guests: setup.h */
 };
 
 /*

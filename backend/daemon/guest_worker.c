@@ -91,7 +91,6 @@ static void guest_fill_setup(const struct guest *guest,
 	setup->zerocopy_min = config->zerocopy_min;
 	setup->credit = config->credit;
 	setup->tto_hold_usec = config->tto_hold_usec;
-	setup->tto_locked = guest->host->tto_locked;
 	if (guest->steering.open)
 		setup->tto_ifindex = guest->steering.ifindex;
 	setup->allow_count = config->allow_count;

@@ -10,9 +10,11 @@
  *  isolation_mounts()	 an empty read-only root, System V and host name of
  *			 its own; needs CAP_SYS_ADMIN
  *  (here the worker opens what it needs: io_uring, and the sockets of TTO)
- *  isolation_identity() the unprivileged user, no capability, none to regain
- *  (here TTO starts: what it locks counts for that user, and what it waits with
- *  is not on the list)
+ *  isolation_identity() the unprivileged user, no capability but CAP_IPC_LOCK,
+ *			 none to regain
+ *  (here TTO starts: it reads what another worker left, and locks memory, for
+ *  which the limit is one of the user's, whom all workers share)
+ *  isolation_last()	 no capability
  *  isolation_syscalls() the allow-list of system calls
  *
  * Each returns 0, or -errno with @what naming the step that failed. There is
@@ -56,6 +58,7 @@ int isolation_limits(const struct isolation_limits *limits,
 		     const char **short_of, const char **what);
 int isolation_mounts(const char **what);
 int isolation_identity(uid_t uid, gid_t gid, const char **what);
+int isolation_last(const char **what);
 /* @also: ISOLATION_*, what the worker needs besides. */
 int isolation_syscalls(unsigned int also, const char **what);
 

@@ -62,8 +62,6 @@ struct worker_setup {
 	uint32_t xen_event_channel; /* listening socket is not used then */
 	uint32_t tto_ifindex;	  /* where frames are steered; 0: no TTO */
 	uint32_t tto_hold_usec;
-	uint64_t tto_locked;	  /* bytes that all workers lock for TTO: the
-				   * kernel's limit is that of their user */
 };
 
 enum worker_port {

@@ -84,7 +84,6 @@ static int steering_open_inside(struct steering *steering,
 		.queues = 1,
 		.frame_max = tto_frame_max(network->mtu),
 	};
-	struct tto_config service = { .mtu = network->mtu };
 	int queues = ethtool_receive_queues(network->inside);
 	int error;
 
@@ -105,7 +104,6 @@ static int steering_open_inside(struct steering *steering,
 				       network->inside, strerror(-error),
 				       steering_remedy(-error));
 	steering->open = true;
-	steering->locked = tto_locked_bytes(&service);
 	return 0;
 }
 

@@ -27,7 +27,6 @@ struct steering {
 	struct steer steer;
 	bool open;
 	uint32_t ifindex;
-	uint64_t locked; /* bytes that a worker locks for it */
 	char why[STEERING_WHY_MAX]; /* ""; or it is not open though wanted */
 };
 

@@ -19,23 +19,35 @@ static void worker_tto_give_up(const char *what, int error)
 	send(WORKER_FD, &m, sizeof(m), MSG_NOSIGNAL);
 }
 
-void worker_tto_open(struct worker_tto *t, const struct worker_setup *setup,
+void worker_tto_init(struct worker_tto *t, const struct worker_setup *setup,
 		     int claims, int sockets)
 {
-	const char *what = "sockets";
-	int rc;
-
 	if (!setup->tto_ifindex) {
 		close(claims);
 		close(sockets);
 		return;
 	}
+	t->wanted = true;
 	t->config.claims = claims;
 	t->config.queues = sockets;
 	t->config.ifindex = (int)setup->tto_ifindex;
 	t->config.mtu = setup->mtu;
 	memcpy(t->config.mac, setup->mac, sizeof(t->config.mac));
 	t->config.hold_usec = setup->tto_hold_usec;
+}
+
+uint64_t worker_tto_locked(const struct worker_tto *t)
+{
+	return t->wanted ? tto_locked_bytes(&t->config) : 0;
+}
+
+void worker_tto_open(struct worker_tto *t)
+{
+	const char *what = "sockets";
+	int rc;
+
+	if (!t->wanted)
+		return;
 	rc = tto_sockets_open(&t->config.sockets, t->config.ifindex, &what);
 	if (rc)
 		worker_tto_give_up(what, -rc);

@@ -14,14 +14,19 @@
 
 struct worker_tto {
 	struct tto_config config;
+	bool wanted;
 	bool open;    /* the sockets are */
 	bool started;
 };
 
-/* With privilege. The maps are the worker's from here on. */
-void worker_tto_open(struct worker_tto *t, const struct worker_setup *setup,
+/* The maps are the worker's from here on. */
+void worker_tto_init(struct worker_tto *t, const struct worker_setup *setup,
 		     int claims, int sockets);
-/* Without, but before the list of system calls. */
+/* Bytes that it will lock. */
+uint64_t worker_tto_locked(const struct worker_tto *t);
+/* With privilege. */
+void worker_tto_open(struct worker_tto *t);
+/* With none but to lock memory, and before the list of system calls. */
 void worker_tto_start(struct worker_tto *t, struct device *d);
 
 #endif

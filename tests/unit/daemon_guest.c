@@ -86,7 +86,6 @@ void steering_open(struct steering *steering, const struct network *network,
 	steering->steer.claims = eventfd(0, EFD_CLOEXEC);
 	steering->steer.sockets = eventfd(0, EFD_CLOEXEC);
 	steering->ifindex = 7;
-	steering->locked = 4096;
 	open_steerings++;
 }
 
@@ -363,7 +362,6 @@ static void test_set_up(void **state)
 	assert_true(S_ISCHR(files[3].st_mode)); /* /dev/null */
 	assert_true(S_ISCHR(files[4].st_mode));
 	assert_int_equal(set_up.tto_ifindex, 0);
-	assert_int_equal(set_up.tto_locked, 0);
 	assert_int_equal(set_up.magic, WORKER_SETUP_MAGIC);
 	assert_int_equal(set_up.version, WORKER_SETUP_VERSION);
 	assert_string_equal(set_up.name, "g");
@@ -467,7 +465,6 @@ static void test_tto(void **state)
 	assert_false(S_ISCHR(files[4].st_mode));
 	assert_int_equal(set_up.tto_ifindex, 7);
 	assert_int_equal(set_up.tto_hold_usec, 50);
-	assert_int_equal(set_up.tto_locked, 4096);
 	assert_false(guest->tto);
 	ready_with(WORKER_OFFERS_TTO);
 	assert_true(guest->tto);
@@ -483,7 +480,6 @@ static void test_tto(void **state)
 	assert_true(guest->tto);
 	detach(guest);
 	assert_int_equal(open_steerings, 0);
-	assert_int_equal(host.tto_locked, 0);
 
 	/* One that did not ask for it cannot offer it. */
 	gone_calls = 0;
