@@ -85,9 +85,8 @@ void ctl_show_stats(struct json_object *guests)
 	}
 }
 
-/* The rows of all guests as one list, each with its guest's name. */
-static struct json_object *show_collect(struct json_object *guests,
-					const char *key)
+struct json_object *ctl_show_collect(struct json_object *guests,
+				     const char *key)
 {
 	struct json_object *all = json_object_new_array();
 	struct json_object *guest, *rows, *row;
@@ -122,7 +121,7 @@ void ctl_show_sockets(struct json_object *guests)
 		{ "TX-BYTES", "tx_bytes", true },
 		{ "LEFT-TO-THE-KERNEL-BECAUSE", "reason", false },
 	};
-	struct json_object *all = show_collect(guests, "sockets");
+	struct json_object *all = ctl_show_collect(guests, "sockets");
 
 	ctl_table_print(columns, COUNT(columns), all);
 	json_object_put(all);
@@ -143,7 +142,7 @@ void ctl_show_peers(struct json_object *guests)
 		{ "REGIONS", "regions", true },
 		{ "MEMORY", "memory", true },
 	};
-	struct json_object *all = show_collect(guests, "peers");
+	struct json_object *all = ctl_show_collect(guests, "peers");
 
 	ctl_table_print(columns, COUNT(columns), all);
 	json_object_put(all);

@@ -8,7 +8,7 @@
  * the supervisor wait for nothing: sending never blocks, at most a few packets
  * are read in a turn, and queries that it does not answer in time are given up.
  * Nor can it fill our memory: an answer has no more packets than a guest can
- * have sockets, applications and remembered fall-backs.
+ * have sockets or claims, applications, and remembered fall-backs or reasons.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +33,8 @@ union guest_packet {
 	struct worker_failed failed;
 	struct worker_socket socket;
 	struct worker_peer peer;
+	struct worker_flow flow;
+	struct worker_reason reason;
 };
 
 /* A memory for the worker's counters: its size is sealed, as a mapping of a
@@ -290,23 +292,43 @@ static size_t guest_packet_size(const union guest_packet *packet)
 		return sizeof(packet->socket);
 	case WORKER_PEER:
 		return sizeof(packet->peer);
+	case WORKER_FLOW:
+		return sizeof(packet->flow);
+	case WORKER_REASON:
+		return sizeof(packet->reason);
 	}
 	return 0;
+}
+
+static void guest_clean_answer(union guest_packet *packet)
+{
+	switch (packet->h.message) {
+	case WORKER_SOCKET:
+		guest_clean_text(packet->socket.program,
+				 sizeof(packet->socket.program));
+		guest_clean_text(packet->socket.state,
+				 sizeof(packet->socket.state));
+		break;
+	case WORKER_PEER:
+		guest_clean_text(packet->peer.program,
+				 sizeof(packet->peer.program));
+		break;
+	case WORKER_FLOW:
+		guest_clean_text(packet->flow.program,
+				 sizeof(packet->flow.program));
+		break;
+	case WORKER_REASON:
+		guest_clean_text(packet->reason.name,
+				 sizeof(packet->reason.name));
+		break;
+	}
 }
 
 static int guest_take_answer(struct guest *guest, union guest_packet *packet)
 {
 	struct guest_query *query;
 
-	if (packet->h.message == WORKER_SOCKET) {
-		guest_clean_text(packet->socket.program,
-				 sizeof(packet->socket.program));
-		guest_clean_text(packet->socket.state,
-				 sizeof(packet->socket.state));
-	} else if (packet->h.message == WORKER_PEER) {
-		guest_clean_text(packet->peer.program,
-				 sizeof(packet->peer.program));
-	}
+	guest_clean_answer(packet);
 	/* Answers come in order, so those to given-up queries come first. */
 	if (guest->stale_queries) {
 		if (packet->h.message == WORKER_END)

@@ -76,12 +76,15 @@ enum worker_message {
 	WORKER_FAILED = 4, /* answer to the setup: struct worker_failed */
 	WORKER_PEER = 5,   /* answer: struct worker_peer */
 	WORKER_NO_TTO = 6, /* before WORKER_READY: struct worker_failed */
+	WORKER_FLOW = 7,   /* answer: struct worker_flow */
+	WORKER_REASON = 8, /* answer: struct worker_reason */
 
 	WORKER_QUERY_SOCKETS = 16, /* header only */
 	WORKER_QUERY_PEERS = 17,
 	WORKER_SET_LOG = 18, /* value: level; answer: WORKER_END */
 	WORKER_SET_LINK = 19, /* value: enum vtoe_link; answer: WORKER_END */
 	WORKER_LEAVE = 20, /* tell the guests, close, exit 0 */
+	WORKER_QUERY_FLOWS = 21, /* of TTO; and the end reasons */
 };
 
 #define WORKER_OFFERS_TTO 1u
@@ -128,6 +131,33 @@ struct worker_peer {
 	uint32_t status;    /* enum vtoe_status */
 	uint32_t violation; /* enum vtoe_violation */
 	char program[32];
+};
+
+/* One claim of the TTO service. */
+struct worker_flow {
+	struct worker_header h;
+	uint32_t claim;
+	uint32_t peer; /* 0: its worker died, and nobody has claimed it since */
+	uint32_t pid;
+	uint32_t port; /* 1: a local port, of every peer; no remote */
+	char program[32];
+	uint16_t family; /* VTOE_AF_* */
+	uint16_t local_port;
+	uint16_t remote_port;
+	uint16_t pad;
+	uint8_t local_ip[16];
+	uint8_t remote_ip[16];
+	uint64_t aggregates, segments;
+	uint64_t rx_bytes, dropped;
+	uint64_t sent, tx_bytes;
+};
+
+/* Why aggregates ended; those that are never the reason are not sent. */
+struct worker_reason {
+	struct worker_header h;
+	char name[32];
+	uint64_t ended;	 /* aggregates */
+	uint64_t passed; /* frames that went alone */
 };
 
 #endif

@@ -375,6 +375,10 @@ static void worker_answer(struct worker *w)
 	case WORKER_QUERY_PEERS:
 		worker_report_peers(&w->device, WORKER_FD);
 		break;
+	case WORKER_QUERY_FLOWS:
+		if (w->tto.started)
+			worker_report_flows(&w->device, WORKER_FD);
+		break;
 	case WORKER_SET_LOG:
 		vtoe_log_set_level(h.value);
 		break;

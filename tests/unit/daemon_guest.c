@@ -422,6 +422,10 @@ static void test_breaches(void **state)
 		{ WORKER_SOCKET, sizeof(struct worker_socket) - 1 },
 		{ WORKER_PEER, sizeof(struct worker_peer) },
 		{ WORKER_PEER, 4096 },
+		{ WORKER_FLOW, sizeof(struct worker_flow) },
+		{ WORKER_FLOW, sizeof(struct worker_flow) + 1 },
+		{ WORKER_REASON, sizeof(struct worker_reason) },
+		{ WORKER_REASON, sizeof(struct worker_header) },
 		{ WORKER_LEAVE, 8 },
 		{ WORKER_QUERY_PEERS, 8 },
 	};
@@ -543,6 +547,8 @@ struct asked {
 	unsigned int answers, dones;
 	char error[64];
 	struct worker_socket last;
+	struct worker_flow last_flow;
+	struct worker_reason last_reason;
 };
 
 static void on_answer(struct guest_query *query,
@@ -553,6 +559,11 @@ static void on_answer(struct guest_query *query,
 	asked->answers++;
 	if (packet->message == WORKER_SOCKET)
 		memcpy(&asked->last, packet, sizeof(asked->last));
+	else if (packet->message == WORKER_FLOW)
+		memcpy(&asked->last_flow, packet, sizeof(asked->last_flow));
+	else if (packet->message == WORKER_REASON)
+		memcpy(&asked->last_reason, packet,
+		       sizeof(asked->last_reason));
 }
 
 static void on_done(struct guest_query *query, const char *error)
@@ -609,6 +620,41 @@ static void test_answers(void **state)
 	say(WORKER_END);
 	settle();
 	assert_int_equal(second.dones, 1);
+	assert_int_equal(killed_workers, 0);
+	detach(guest);
+}
+
+static void test_flows(void **state)
+{
+	struct worker_flow flow = {
+		.h.message = WORKER_FLOW,
+		.claim = 9,
+		.rx_bytes = UINT64_MAX,
+	};
+	struct worker_reason reason = {
+		.h.message = WORKER_REASON,
+		.ended = 3,
+	};
+	struct guest *guest = attach_ready();
+	struct asked asked;
+
+	(void)state;
+	ask(guest, &asked);
+	memset(flow.program, '\n', sizeof(flow.program));
+	memset(reason.name, '\033', sizeof(reason.name));
+	send(worker, &flow, sizeof(flow), 0);
+	send(worker, &reason, sizeof(reason), 0);
+	say(WORKER_END);
+	settle();
+	assert_int_equal(asked.answers, 2);
+	assert_int_equal(asked.dones, 1);
+	assert_int_equal(asked.last_flow.claim, 9);
+	assert_true(asked.last_flow.rx_bytes == UINT64_MAX);
+	assert_int_equal(strlen(asked.last_flow.program), 31);
+	assert_null(strchr(asked.last_flow.program, '\n'));
+	assert_int_equal(asked.last_reason.ended, 3);
+	assert_int_equal(strlen(asked.last_reason.name), 31);
+	assert_null(strchr(asked.last_reason.name, '\033'));
 	assert_int_equal(killed_workers, 0);
 	detach(guest);
 }
@@ -765,6 +811,7 @@ int main(void)
 		TEST(test_no_tto),
 		TEST(test_hang_up),
 		TEST(test_answers),
+		TEST(test_flows),
 		TEST(test_endless_answer),
 		TEST(test_late_answer),
 		TEST(test_end_with_questions),
