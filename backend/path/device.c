@@ -239,7 +239,7 @@ static void device_complete(struct device *d, uint64_t tag, int32_t result,
 		device_tick(d);
 		break;
 	case TAG_FRAMES:
-		d->frames->woken(d);
+		d->frames->woken(d, object);
 		break;
 	case TAG_CALLER:
 		*events |= 1u << (tag >> 4 & 3);

@@ -218,12 +218,12 @@ struct frame_service {
 	void (*turn)(struct device *d, bool *busy);
 	/* Asks to be woken; false: there is something to do already. */
 	bool (*arm)(struct device *d);
-	/* What arm() asked for has come. */
-	void (*woken)(struct device *d);
+	/* What arm() asked for has come: the object of its tag. */
+	void (*woken)(struct device *d, void *object);
 	/* Each half second; true while it wants the next. */
 	bool (*tick)(struct device *d);
-	/* Are there deliveries that only wait for room in the lane's CQ? */
-	bool (*wants_room)(const struct lane *lane);
+	/* For how many entries of the lane's CQ do deliveries wait? */
+	uint32_t (*wants_room)(const struct lane *lane);
 	void (*region_gone)(struct lane *lane, struct region *r);
 	void (*lane_gone)(struct lane *lane);
 };
@@ -273,6 +273,7 @@ struct conn {
 	struct lane lanes[PORT_MAX_LANES];
 	uint32_t lane_count;
 	uint32_t stream_count;
+	uint32_t claim_count;
 	uint32_t inflight; /* requests of all of its lanes */
 	uint32_t pending_events;
 	uint32_t failures; /* control requests in a row that failed */

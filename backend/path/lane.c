@@ -166,37 +166,41 @@ int lane_turn(struct lane *lane, uint32_t credit)
 	return (int)taken;
 }
 
-/* Does anything wait for the guest to read completions? */
-static bool lane_wants_room(const struct lane *lane)
+/* How many completions must the guest read before all that waits can go on? */
+static uint32_t lane_wants_room(const struct lane *lane)
 {
 	const struct frame_service *f = lane->conn->device->frames;
 
-	return !list_empty(&lane->pending) ||
-	       (lane->frames && f->wants_room(lane));
+	if (!list_empty(&lane->pending))
+		return 1;
+	return lane->frames ? f->wants_room(lane) : 0;
 }
 
 bool lane_arm(struct lane *lane)
 {
 	int waiting = ring_in_arm(&lane->sq);
+	uint32_t room = lane_wants_room(lane);
 
 	if (waiting < 0) {
 		lane_park(lane, VTOE_VIOLATION_INDEX);
 		return true;
 	}
-	if (!waiting && !lane_wants_room(lane))
+	if (!waiting && !room)
 		return true;
 	/* Something waits: for room in the CQ, or to be taken now. */
-	return !ring_out_arm_space(&lane->cq, 1) && !lane->cq.broken;
+	return !ring_out_arm_space(&lane->cq, room ? room : 1) &&
+	       !lane->cq.broken;
 }
 
 void lane_flush(struct lane *lane)
 {
 	struct conn *c = lane->conn;
+	uint32_t room;
 	bool wanted;
 
 	lane_flush_pending(lane);
-	if (!lane->parked && lane_wants_room(lane) &&
-	    ring_out_arm_space(&lane->cq, 1))
+	room = lane_wants_room(lane);
+	if (!lane->parked && room && ring_out_arm_space(&lane->cq, room))
 		lane_ready(lane);
 	wanted = ring_out_publish(&lane->cq, !lane->loud);
 	lane->loud = false;

@@ -129,6 +129,8 @@ enum vtoe_op {
 #define VTOE_CLAIM_PORT (1u << 0) /* a local port, for every peer */
 /* How long the claims of a backend that died are kept for its guest. */
 #define VTOE_CLAIM_SECONDS 10u
+/* Frames that one SEGMENT may be cut into. */
+#define VTOE_SEGMENT_FRAMES 128u
 /* Buffers for aggregates in the pool of one lane, and the shortest one. */
 #define VTOE_AGGREGATE_MAX 4096u
 #define VTOE_AGGREGATE_BUFFER_MIN 2048u
