@@ -2,8 +2,8 @@
 /*
  * ctl_show_flows.c - `vtoectl flows`, for people
  *
- * A table of all claims; below it, for each guest, why its aggregates ended, the
- * most frequent reason first, and what never reached its worker.
+ * A table of all claims; below it, for each guest, why its aggregates ended,
+ * the most frequent reason first, and what never reached its worker.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
 /*
  * worker_report.c - what `vtoectl sockets`, `peers` and `flows` ask a worker
  *
- * One packet per stream, peer or claim. The supervisor reads as fast as it can; a send
- * that finds no room waits, for a second at most (the socket's time-out), and
- * then the answer is cut short.
+ * One packet per stream, peer or claim. The supervisor reads as fast as it can;
+ * a send that finds no room waits, for a second at most (the socket's
+ * time-out), and then the answer is cut short.
  */
 #include "daemon/worker.h"
 
