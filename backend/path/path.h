@@ -15,10 +15,15 @@
 
 #include "path/device.h"
 
-/* What this backend offers. */
+/* What this backend offers, */
 #define PATH_FEATURES                                                   \
 	(VTOE_F_TOE | VTOE_F_GRQ | VTOE_F_SHARE | VTOE_F_REGION_LIST | \
 	 VTOE_F_IPV6 | VTOE_F_QUIET)
+/* and this device of it. */
+static inline uint64_t path_features(const struct device *d)
+{
+	return PATH_FEATURES | (d->frames ? VTOE_F_TTO : 0);
+}
 
 /* -- device.c (used by the worker) -- */
 int device_init(struct device *d, const struct device_limits *limits,

@@ -281,7 +281,6 @@ static void orphan_add(struct tto *t, const struct steer_claim *s,
 		return;
 	c->steer = *s;
 	c->secret = secret;
-	c->deadline = t->device->now + VTOE_CLAIM_SECONDS * 1000;
 	if (claim_add(t, c)) {
 		free(c);
 		return;
@@ -312,7 +311,13 @@ bool tto_claims_tick(struct tto *t)
 	for (i = 1; t->orphans && i <= t->claim_max; i++) {
 		struct claim *c = t->claims[i];
 
-		if (c && !c->lane && c->deadline <= t->device->now)
+		if (!c || c->lane)
+			continue;
+		/* the time begins with the worker's first turns */
+		if (!c->deadline)
+			c->deadline = t->device->now +
+				      VTOE_CLAIM_SECONDS * 1000;
+		else if (c->deadline <= t->device->now)
 			tto_claim_free(t, c);
 	}
 	return t->orphans != 0;

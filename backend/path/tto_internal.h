@@ -36,7 +36,7 @@ struct claim {
 	uint64_t secret;
 	uint64_t user_data;
 	int fd;		    /* the socket that has the port; -1 */
-	uint64_t deadline;  /* without a lane: ms */
+	uint64_t deadline;  /* without a lane: ms; 0: not set yet */
 	uint64_t aggregates, segments, rx_bytes, dropped, sent, tx_bytes;
 };
 
