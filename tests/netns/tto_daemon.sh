@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A guest with tto = yes: its worker offers the TTO service beside TOE, which
 # works as before; the XDP program is on its interface from attach to detach,
-# also while workers die. Where TTO cannot be, vtoectl says why, and the guest
-# has TOE. (That frames are steered right is xdp_steer's, that connections
-# outlive a worker that of tto_linux.)
+# also while workers die; vtoectl flows shows claims, also those that a worker
+# left. Where TTO cannot be, vtoectl says why, and the guest has TOE. (That
+# frames are steered right is xdp_steer's; that connections outlive a worker is
+# tto_linux's.)
 . "$(dirname "$0")/../lib/net.sh"
 net_begin 60 "$0" "$@"
 need curl curl
@@ -45,6 +46,11 @@ toe_works() {
 		fail "$1: no way to the guest's server"
 }
 
+new_worker() {
+	[ "$(worker_pid)" != "$worker" ] &&
+		[ "$(field "$GUEST" state)" = running ]
+}
+
 serve() {
 	start echo app "$PROGS/echo" 7000
 	wait_listening app 7000
@@ -82,11 +88,47 @@ ctl flows --json | grep -q '"flows":\[\],"reasons":\[' ||
 ip netns exec "$NS-dd" ethtool -k "vt-$GUEST" |
 	grep -q '^tx-checksumming: off' || fail "tx checksums are on"
 
-# Workers come and go, the program stays.
-new_worker() {
-	[ "$(field "$GUEST" state)" = running ] &&
-		[ "$(worker_pid)" != "$worker" ]
+# Claims, through the worker's list of system calls: shown while they last.
+claimed() { grep -q "^claimed " "$RUN/claim.log"; }
+# flows WORDS: how many rows have them.
+flows() { ctl flows | grep -c "^$GUEST .*$1"; }
+no_flows() { [ "$(flows '')" = 0 ]; }
+start_claims() {
+	mkfifo "$RUN/claim.in"
+	(exec 3<>"$RUN/claim.in"
+	net_exec native "$PROGS/claim_native" "$1" 8080 \
+		<"$RUN/claim.in" >"$RUN/claim.log" 2>&1 3<&-) &
+	claims=$!
+	adopt $claims
+	exec 3>"$RUN/claim.in"
+	wait_for 10 claimed || fail "no claims: $(cat "$RUN/claim.log")"
 }
+for host in $PEER4 $PEER6; do
+	rm -f "$RUN/claim.in"
+	start_claims $host
+	row=$(ctl flows | grep "^$GUEST .* connection ")
+	echo "$row" | grep -q " claim_native .*$host.*:8080 " ||
+		fail "vtoectl flows: no row of the connection: $row"
+	check "number of port claims" "$(flows ' port ')" 1
+	ctl flows | grep -q '^REASON' || fail "vtoectl flows: no reasons"
+	exec 3>&-
+	finish $claims 10 claim_native || fail "claim_native: exit $?"
+	check "number of claims" "$(flows '')" 0
+done
+[ "$(stat_of worker_restarts)" = 0 ] || fail "the worker was lost"
+
+# Those of a worker that dies are its successor's, until their time is over.
+rm -f "$RUN/claim.in"
+start_claims $PEER4
+worker=$(worker_pid)
+kill -KILL "$worker" || error "no worker"
+wait_for 5 new_worker || fail "no new worker"
+check "number of claims that nobody has" "$(flows '[0-9]  *-  *-  ')" 2
+exec 3>&-
+wait_for 2 net_gone $claims || kill -KILL $claims
+wait_for 20 no_flows || fail "claims stay for ever"
+
+# Workers come and go, the program stays.
 for round in 1 2; do
 	worker=$(worker_pid)
 	kill -KILL "$worker" || error "no worker"
