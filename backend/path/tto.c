@@ -115,47 +115,6 @@ int tto_sockets_open(struct tto_sockets *s, int ifindex, const char **what)
 	return 0;
 }
 
-/* -- the lane's part ------------------------------------------------------- */
-
-struct frame_lane *tto_lane(struct lane *lane)
-{
-	struct frame_lane *fl = lane->frames;
-
-	if (fl)
-		return fl;
-	fl = calloc(1, sizeof(*fl));
-	if (!fl)
-		return NULL;
-	fl->buffers = calloc(VTOE_AGGREGATE_MAX, sizeof(*fl->buffers));
-	if (!fl->buffers) {
-		free(fl);
-		return NULL;
-	}
-	list_init(&fl->node);
-	list_init(&fl->claims);
-	list_init(&fl->held);
-	lane->frames = fl;
-	return fl;
-}
-
-static void tto_lane_gone(struct lane *lane)
-{
-	struct tto *t = lane->conn->device->tto;
-	struct frame_lane *fl = lane->frames;
-
-	tto_held_drop(t, fl, NULL);
-	while (!list_empty(&fl->claims))
-		tto_claim_free(t, list_entry(fl->claims.next, struct claim,
-					     lane_node));
-	while (fl->buffer_count)
-		region_put(lane->conn,
-			   fl->buffers[--fl->buffer_count].region);
-	list_del(&fl->node);
-	free(fl->buffers);
-	free(fl);
-	lane->frames = NULL;
-}
-
 /* -- receiving ------------------------------------------------------------- */
 
 /* What a delivery's headers say; its first byte is that of the link's. */
@@ -349,6 +308,52 @@ static void tto_turn(struct device *d, bool *busy)
 	/* or nothing comes while this sleeps */
 	xsk_refill(&t->xsk);
 	t->routed = 0;
+}
+
+/* -- the lane's part ------------------------------------------------------- */
+
+struct frame_lane *tto_lane(struct lane *lane)
+{
+	struct frame_lane *fl = lane->frames;
+
+	if (fl)
+		return fl;
+	fl = calloc(1, sizeof(*fl));
+	if (!fl)
+		return NULL;
+	fl->buffers = calloc(VTOE_AGGREGATE_MAX, sizeof(*fl->buffers));
+	if (!fl->buffers) {
+		free(fl);
+		return NULL;
+	}
+	list_init(&fl->node);
+	list_init(&fl->claims);
+	list_init(&fl->held);
+	lane->frames = fl;
+	return fl;
+}
+
+static void tto_lane_gone(struct lane *lane)
+{
+	struct tto *t = lane->conn->device->tto;
+	struct frame_lane *fl = lane->frames;
+	bool claims = !list_empty(&fl->claims);
+
+	tto_held_drop(t, fl, NULL);
+	while (!list_empty(&fl->claims))
+		tto_claim_free(t, list_entry(fl->claims.next, struct claim,
+					     lane_node));
+	/* what is collected of them is nobody's, also if the next lane claims
+	 * the same */
+	if (claims)
+		tto_flush(t, NULL, END_FLUSH);
+	while (fl->buffer_count)
+		region_put(lane->conn,
+			   fl->buffers[--fl->buffer_count].region);
+	list_del(&fl->node);
+	free(fl->buffers);
+	free(fl);
+	lane->frames = NULL;
 }
 
 /* -- sleeping -------------------------------------------------------------- */
