@@ -24,8 +24,8 @@ enum {
 	SEND_TRIES = 4,
 	/* The kernel lets go of a queue and of locked memory some time after
 	 * the socket was closed: that of the worker that we succeed. */
-	START_TRIES = 100,
-	START_PAUSE_US = 2000,
+	START_TRIES = 1000,
+	START_PAUSE_US = 5000,
 };
 
 /* -- rings ----------------------------------------------------------------- */

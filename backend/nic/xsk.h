@@ -12,8 +12,9 @@
  * and a part of them, set apart at the start, goes free -> TX ring -> kernel ->
  * completion ring -> free when the caller sends. So memory is bounded by the
  * number of frames; a caller that keeps them all stops its own receiving, and
- * the kernel drops and counts. No call waits but xsk_start(), up to 200 ms, for
- * a queue that is in use or for memory that is locked: by a worker that died.
+ * the kernel drops and counts. No call waits but xsk_start(), up to 5 s, for a
+ * queue that is in use or for memory that is locked: by a worker that died, and
+ * that the kernel is still clearing away.
  *
  * Opening the socket needs CAP_NET_RAW (and CAP_NET_ADMIN to poll busily): that
  * is the supervisor's. All else needs no privilege but leave to lock the
