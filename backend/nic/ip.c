@@ -61,22 +61,43 @@ static bool is_loopback(const struct vtoe_address *a)
 					    a->ip[0] == 127;
 }
 
+static bool is_mapped(const struct vtoe_address *a)
+{
+	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+	return a->family == VTOE_AF_INET6 &&
+	       !memcmp(a->ip, prefix, sizeof(prefix));
+}
+
+/* One's own can be bound to, as a broadcast address can; and connected to, as
+ * others' can. */
+static bool is_own(int fd, struct vtoe_address a)
+{
+	union socket_address to;
+	socklen_t size;
+
+	a.port = 0;
+	if (socket_bind(fd, &a, a.family))
+		return false;
+	a.port = 9; /* nothing is sent */
+	return !socket_address_from(&to, &size, &a, a.family) &&
+	       !connect(fd, &to.sa, size);
+}
+
 bool ip_is_ours(const struct vtoe_address *a)
 {
 	static const uint8_t none[16];
 	size_t bytes = a->family == VTOE_AF_INET6 ? 16 : 4;
-	struct vtoe_address at = *a;
-	bool is = false;
+	bool is;
 	int fd;
 
-	if (is_loopback(a) || !memcmp(a->ip, none, bytes) ||
+	if (is_loopback(a) || is_mapped(a) || !memcmp(a->ip, none, bytes) ||
 	    (bytes == 4 ? a->ip[0] >= 224 : a->ip[0] == 0xff))
 		return false;
 	fd = datagram_socket(a->family);
 	if (fd < 0)
 		return false;
-	at.port = 0;
-	is = !socket_bind(fd, &at, a->family);
+	is = is_own(fd, *a);
 	close(fd);
 	return is;
 }
