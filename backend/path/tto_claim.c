@@ -427,7 +427,7 @@ static int connection_of(const struct vtoe_sqe *sqe, struct claim **c,
 		return rc;
 	local = clean(&local);
 	/* this namespace's own addresses are not on the wire */
-	if (same_ip(&local, &remote) || !ip_is_ours(&local))
+	if (ip_is_ours(&remote) || !ip_is_ours(&local))
 		return -ENETUNREACH;
 	local.port = (uint16_t)sqe->length;
 	*c = claim_new(&local, &remote, false);
