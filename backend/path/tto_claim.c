@@ -492,12 +492,15 @@ int tto_unclaim(struct lane *lane, const struct vtoe_sqe *sqe,
 	tto_flush(t, c->port ? NULL : &c->key, END_OWNER);
 	if (!c->port)
 		(void)aggregate_forget_flow(&t->aggregator, &c->key);
-	claim.user_data = c->user_data;
+	claim.user_data = last.user_data = c->user_data;
 	last.stream = cqe->stream = c->id;
 	tto_claim_free(t, c);
-	/* no request is left for it: then there is also none that waits */
+	if (lane_has_room(lane)) {
+		lane_post(lane, &last, 0);
+		return 0;
+	}
 	r = request_new(lane, NULL, &claim);
-	if (r)
+	if (r) /* as in toe_start() */
 		request_finish_cqe(r, &last);
 	return 0;
 }
