@@ -323,14 +323,22 @@ bool tto_claims_tick(struct tto *t)
 	return t->orphans != 0;
 }
 
-/* One that the guest may take over. A port's tells neither family nor address.
- * -> -EADDRINUSE: the port is another's */
-static int orphan_take(struct tto *t, const struct claim *want)
+/* Its port can be bound again; all else of it stays. */
+static void orphan_yield(struct claim *c)
 {
-	struct claim *c = *claim_chain(t, want), *next;
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
 
-	for (; c; c = next) {
-		next = c->next;
+/* Those that the guest wants again let their port go. A port's tells neither
+ * family nor address. -> -EADDRINUSE: it is another's */
+static int orphans_yield(struct tto *t, const struct claim *want)
+{
+	bool again = false;
+	struct claim *c;
+
+	for (c = *claim_chain(t, want); c; c = c->next) {
 		if (!want->port && !flow_key_is(&c->key, &want->key))
 			continue;
 		if (c->secret != want->secret ||
@@ -338,14 +346,30 @@ static int orphan_take(struct tto *t, const struct claim *want)
 			return -EADDRINUSE;
 		if (c->lane)
 			continue;
-		/* out of the tables, but not out of the map */
+		orphan_yield(c);
+		again = true;
+	}
+	/* beside a connection there was this port of the other family only */
+	for (c = t->ports[want->local.port]; again && c; c = c->next)
+		if (!c->lane)
+			orphan_yield(c);
+	return 0;
+}
+
+/* It has been taken over: out of the tables, but not out of the map. */
+static void orphans_forget(struct tto *t, const struct claim *by)
+{
+	struct claim *c = *claim_chain(t, by), *next;
+
+	for (; c; c = next) {
+		next = c->next;
+		if (c->lane ||
+		    (!by->port && !flow_key_is(&c->key, &by->key)))
+			continue;
 		claim_remove(t, c);
 		t->orphans--;
-		if (c->fd >= 0)
-			close(c->fd);
 		free(c);
 	}
-	return 0;
 }
 
 /* -- requests -------------------------------------------------------------- */
@@ -388,14 +412,17 @@ static int steer(struct tto *t, struct claim *c)
 static int claim_begin(struct lane *lane, struct claim *c)
 {
 	struct tto *t = lane->conn->device->tto;
+	bool named = c->local.port;
 	int rc = 0;
 
 	if (!c->port)
 		name_key(c);
-	if (c->local.port)
-		rc = orphan_take(t, c);
+	if (named)
+		rc = orphans_yield(t, c);
 	if (!rc)
 		rc = reserve(c);
+	if (!rc && named)
+		orphans_forget(t, c);
 	if (!rc)
 		rc = claim_add(t, c);
 	if (rc) {
