@@ -145,7 +145,7 @@ static bool is_local(struct tto *t, const struct vtoe_address *a)
 static bool is_covered(struct tto *t, const struct claim *c,
 		       const struct vtoe_segment *s)
 {
-	struct vtoe_address local = s->local;
+	static const uint8_t any[16];
 
 	if (!c->port)
 		return same_address(&s->local, &c->local) &&
@@ -154,7 +154,9 @@ static bool is_covered(struct tto *t, const struct claim *c,
 	    s->local.port != c->local.port ||
 	    s->local.family != c->local.family)
 		return false;
-	return same_address(&local, &c->local) || is_local(t, &s->local);
+	if (memcmp(c->local.ip, any, sizeof(any)))
+		return same_address(&s->local, &c->local);
+	return is_local(t, &s->local);
 }
 
 static int check(struct tto *t, const struct claim *c,
