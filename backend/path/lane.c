@@ -100,9 +100,11 @@ bool lane_has_room_for(struct lane *lane, uint32_t count)
 {
 	int room = list_empty(&lane->pending) ? lane_room(lane) : 0;
 
-	if (room < (int)count)
-		lane->loud = true;
-	return room >= (int)count;
+	if (room >= (int)count)
+		return true;
+	lane->loud = true;
+	lane_dirty(lane); /* the flush asks the guest to tell of room */
+	return false;
 }
 
 void lane_post(struct lane *lane, const struct vtoe_cqe *cqe,

@@ -77,14 +77,14 @@ void ring_out_init(struct ring_out *r, void *at, uint32_t size)
 	ring_out_status(r, 1, 0);
 }
 
-int ring_out_room(struct ring_out *r)
+static int out_room(struct ring_out *r, uint32_t enough)
 {
-	uint32_t consumer;
+	uint32_t consumer, room = r->size - (r->producer - r->consumer);
 
 	if (r->broken)
 		return -EPROTO;
-	if (r->producer - r->consumer < r->size / 2)
-		return (int)(r->size - (r->producer - r->consumer));
+	if (room > r->size / 2 && room >= enough)
+		return (int)room;
 	/* acquire: pairs with the guest's release store in its release verb */
 	consumer = __atomic_load_n(&r->shared->c.consumer, __ATOMIC_ACQUIRE);
 	/* Never ahead of what we published, never behind what it showed. */
@@ -94,6 +94,11 @@ int ring_out_room(struct ring_out *r)
 	}
 	r->consumer = consumer;
 	return (int)(r->size - (r->producer - consumer));
+}
+
+int ring_out_room(struct ring_out *r)
+{
+	return out_room(r, 1);
 }
 
 void ring_out_put(struct ring_out *r, const void *from)
@@ -139,7 +144,7 @@ bool ring_out_arm_space(struct ring_out *r, uint32_t want)
 			 r->producer - r->size + want - 1, __ATOMIC_RELAXED);
 	/* full: pairs with the guest's fence in its release verb */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return ring_out_room(r) >= (int)want;
+	return out_room(r, want) >= (int)want;
 }
 
 void ring_out_status(struct ring_out *r, uint32_t status, uint32_t violation)
