@@ -142,11 +142,16 @@ static void tto_lane_gone(struct lane *lane)
 {
 	struct tto *t = lane->conn->device->tto;
 	struct frame_lane *fl = lane->frames;
+	bool claims = !list_empty(&fl->claims);
 
 	tto_held_drop(t, fl, NULL);
 	while (!list_empty(&fl->claims))
 		tto_claim_free(t, list_entry(fl->claims.next, struct claim,
 					     lane_node));
+	/* what is collected of them is nobody's, also if the next guest claims
+	 * the same */
+	if (claims)
+		tto_flush(t, NULL, END_OWNER);
 	while (fl->buffer_count)
 		region_put(lane->conn,
 			   fl->buffers[--fl->buffer_count].region);
