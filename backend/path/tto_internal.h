@@ -91,6 +91,7 @@ struct tto {
 	uint32_t orphans;
 	struct list waiting; /* struct frame_lane */
 	struct pool held;
+	uint32_t held_frames; /* of all lanes */
 	bool polled;	/* io_uring watches the socket */
 	bool more;	/* the queue was not empty */
 	bool unsent;	/* frames were queued, and not flushed */

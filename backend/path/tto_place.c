@@ -12,9 +12,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* Frames that the deliveries of one lane may keep waiting: no lane can keep
- * another from receiving. */
+/* Frames that the deliveries of one lane, and of all, may keep waiting: they
+ * cannot keep another from receiving. */
 #define HELD_SHARE 8u
+#define HELD_ALL 2u
 
 /* -- buffers --------------------------------------------------------------- */
 
@@ -254,16 +255,24 @@ static void drop(struct tto *t, struct claim *c, struct delivery *d)
 	tto_delivery_end(t, d, true);
 }
 
+/* More buffers than its CQ has entries: no completion could tell of them. */
+static bool is_too_long(const struct claim *c, const struct delivery *d)
+{
+	return buffers_for(c->lane->frames, d->payload_length) >
+	       c->lane->cq.size;
+}
+
 void tto_place(struct tto *t, struct claim *c, struct delivery *d)
 {
 	struct frame_lane *fl = c->lane->frames;
+	uint32_t frames = t->config.frames;
 	struct held *h = NULL;
 
 	if (list_empty(&fl->held) && try_place(t, c, d))
 		return;
-	/* nor what a CQ could never tell of */
-	if (fl->held_frames + d->count <= t->config.frames / HELD_SHARE &&
-	    buffers_for(fl, d->payload_length) <= c->lane->cq.size)
+	if (fl->held_frames + d->count <= frames / HELD_SHARE &&
+	    t->held_frames + d->count <= frames / HELD_ALL &&
+	    !is_too_long(c, d))
 		h = pool_get(&t->held);
 	if (!h) {
 		drop(t, c, d);
@@ -274,6 +283,7 @@ void tto_place(struct tto *t, struct claim *c, struct delivery *d)
 	list_init(&h->node);
 	list_add_tail(&fl->held, &h->node);
 	fl->held_frames += d->count;
+	t->held_frames += d->count;
 	t->device->stats->tto_held++;
 	if (list_empty(&fl->node))
 		list_add_tail(&t->waiting, &fl->node);
@@ -282,6 +292,7 @@ void tto_place(struct tto *t, struct claim *c, struct delivery *d)
 static void held_free(struct tto *t, struct frame_lane *fl, struct held *h)
 {
 	fl->held_frames -= h->delivery.count;
+	t->held_frames -= h->delivery.count;
 	list_del(&h->node);
 	pool_put(&t->held, h);
 }
@@ -289,12 +300,19 @@ static void held_free(struct tto *t, struct frame_lane *fl, struct held *h)
 static void place_held_of(struct tto *t, struct frame_lane *fl)
 {
 	struct delivery d;
+	struct claim *c;
 	struct held *h;
 
 	while (!list_empty(&fl->held)) {
 		h = list_entry(fl->held.next, struct held, node);
 		d = h->delivery;
-		if (!try_place(t, h->claim, &d))
+		c = h->claim;
+		if (is_too_long(c, &d)) { /* the buffers have come since */
+			held_free(t, fl, h);
+			drop(t, c, &d);
+			continue;
+		}
+		if (!try_place(t, c, &d))
 			return;
 		held_free(t, fl, h);
 	}
