@@ -15,6 +15,24 @@ struct rig rig;
 
 static const uint8_t macs[12] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1 };
 
+static uint32_t next_frame(uint8_t *to, int ms)
+{
+	struct pollfd p = { .fd = rig.wire, .events = POLLIN };
+	struct sockaddr_ll from;
+	socklen_t size;
+	ssize_t n;
+
+	do {
+		if (poll(&p, 1, ms) != 1)
+			return 0;
+		size = sizeof(from);
+		n = recvfrom(rig.wire, to, RIG_LONGEST, MSG_TRUNC,
+			     (struct sockaddr *)&from, &size);
+		assert_true(n < RIG_LONGEST);
+	} while (n < 0 || from.sll_pkttype == PACKET_OUTGOING);
+	return (uint32_t)n;
+}
+
 /* -- life ------------------------------------------------------------------ */
 
 static void must(const char *what, int rc)
@@ -46,11 +64,14 @@ void rig_begin(const struct rig_options *o)
 				  .claims_max = 64,
 				  .queues = 1,
 				  .frame_max = tto_frame_max(RIG_MTU) };
+	uint8_t garbage[RIG_LONGEST];
 
 	if (rig.open) { /* a test before failed */
 		tto_stop(&device);
 		steer_close(&rig.steer);
 	}
+	while (next_frame(garbage, 0))
+		;
 	rig.open = true;
 	rig.options = (struct rig_options){ .frames = 1024 };
 	if (o)
@@ -211,24 +232,6 @@ void wire_deliver(const struct frame_of *f, unsigned count)
 }
 
 /* -- frames from the service and the kernel -------------------------------- */
-
-static uint32_t next_frame(uint8_t *to, int ms)
-{
-	struct pollfd p = { .fd = rig.wire, .events = POLLIN };
-	struct sockaddr_ll from;
-	socklen_t size;
-	ssize_t n;
-
-	do {
-		if (poll(&p, 1, ms) != 1)
-			return 0;
-		size = sizeof(from);
-		n = recvfrom(rig.wire, to, RIG_LONGEST, MSG_TRUNC,
-			     (struct sockaddr *)&from, &size);
-		assert_true(n < RIG_LONGEST);
-	} while (n < 0 || from.sll_pkttype == PACKET_OUTGOING);
-	return (uint32_t)n;
-}
 
 /* false: no TCP */
 static bool look_at_ip(struct seen *s)
