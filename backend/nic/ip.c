@@ -63,17 +63,34 @@ bool ip_is_unicast(unsigned family, const uint8_t *ip)
 	return ip[0] != 0xff && memcmp(ip, zero, 10);
 }
 
-/* The kernel's routes to its own addresses begin where they end. (A bind() would
- * also succeed for a broadcast address, and with ip_nonlocal_bind for any.) */
+/* One's own can be bound to, as a broadcast address can; and connected to, as
+ * others' can. */
+static bool is_own(int fd, struct vtoe_address a)
+{
+	union socket_address to;
+	socklen_t size;
+
+	a.port = 0;
+	if (socket_bind(fd, &a, a.family))
+		return false;
+	a.port = 9; /* nothing is sent */
+	return !socket_address_from(&to, &size, &a, a.family) &&
+	       !connect(fd, &to.sa, size);
+}
+
 bool ip_is_ours(const struct vtoe_address *a)
 {
-	size_t bytes = a->family == VTOE_AF_INET6 ? 16 : 4;
-	struct vtoe_address to = *a, from;
-	uint32_t mtu;
+	bool is;
+	int fd;
 
-	to.port = 1; /* of no meaning, but not 0 */
-	return ip_is_unicast(a->family, a->ip) && !ip_route(&to, &from, &mtu) &&
-	       !memcmp(from.ip, a->ip, bytes);
+	if (!ip_is_unicast(a->family, a->ip))
+		return false;
+	fd = datagram_socket(a->family);
+	if (fd < 0)
+		return false;
+	is = is_own(fd, *a);
+	close(fd);
+	return is;
 }
 
 int ip_raw_socket(unsigned family)

@@ -338,18 +338,29 @@ static int port_share(struct tto *t, const struct claim *want)
 	return 0;
 }
 
-/* -- claims of a worker that died ------------------------------------------ */
+/* -- connections ------------------------------------------------------------ */
 
-static int orphan_bind(struct tto *t, struct claim *c)
+/* Binds its port: at 0, to a free one. */
+static int connection_bind(struct claim *c)
 {
-	c->fd = -1;
-	if (c->port)
-		return t->ports[c->local.port].socket ?
-			       0 : port_take(t, &c->local.port);
-	c->fd = socket_open(c->local.family);
-	return c->fd < 0 ? c->fd :
-			   socket_bind(c->fd, &c->local, c->local.family);
+	struct vtoe_address name;
+	int fd = socket_open(c->local.family), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = socket_bind(fd, &c->local, c->local.family);
+	if (!rc)
+		rc = socket_name(fd, 0, &name);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	c->fd = fd;
+	c->local.port = name.port;
+	return 0;
 }
+
+/* -- claims of a worker that died ------------------------------------------ */
 
 static void orphan_add(struct tto *t, const struct steer_claim *s,
 		       uint64_t secret)
@@ -368,8 +379,11 @@ static void orphan_add(struct tto *t, const struct steer_claim *s,
 		return;
 	c->steer = *s;
 	c->secret = secret;
-	/* if the port is not free, the claim ends with its time at the latest */
-	(void)orphan_bind(t, c);
+	/* if the port is not free, it is tried again when the guest asks */
+	if (!port)
+		(void)connection_bind(c);
+	else if (!t->ports[local.port].socket)
+		(void)port_take(t, &c->local.port);
 	if (claim_add(t, c)) {
 		if (c->fd >= 0)
 			close(c->fd);
@@ -430,7 +444,8 @@ static int connection_again(struct tto *t, struct lane *lane, struct claim **c)
 		of = of->next;
 	if (!of)
 		return -ENOENT;
-	if (of->lane || of->secret != (*c)->secret)
+	if (of->lane || of->secret != (*c)->secret ||
+	    (of->fd < 0 && connection_bind(of)))
 		return -EADDRINUSE;
 	of->user_data = (*c)->user_data;
 	free(*c);
@@ -438,23 +453,6 @@ static int connection_again(struct tto *t, struct lane *lane, struct claim **c)
 	t->orphans--;
 	claim_join(lane, of);
 	return 0;
-}
-
-/* Binds its port: at 0, to a free one. */
-static int connection_bind(struct claim *c)
-{
-	struct vtoe_address name;
-	int rc;
-
-	c->fd = socket_open(c->local.family);
-	if (c->fd < 0)
-		return c->fd;
-	rc = socket_bind(c->fd, &c->local, c->local.family);
-	if (!rc)
-		rc = socket_name(c->fd, 0, &name);
-	if (!rc)
-		c->local.port = name.port;
-	return rc;
 }
 
 /* What is made is in *c, and to be freed if that fails. */

@@ -34,7 +34,8 @@ enum {
 	TCP_MIN = 20,
 	NEIGHBOUR_MS = 10000,
 	LOCAL_MS = 5000,
-	ROUTED_MAX = 64, /* packets in a turn: each is a system call */
+	/* packets in a turn, each a system call: one segment's */
+	ROUTED_MAX = VTOE_SEGMENT_FRAMES,
 	LINK_BYTES = 14,
 	HEADERS = LINK_BYTES + 40 + 60,
 	HOPS = 64,
@@ -430,6 +431,10 @@ static int segment_send(struct tto *t, struct claim *c, struct outgoing *o)
 	if (rc == -ENOBUFS || rc == -EAGAIN) {
 		t->device->stats->tto_lost++;
 		rc = -ENOBUFS;
+	}
+	if (rc == -EMSGSIZE) { /* for the path: lost, as on it */
+		t->device->stats->tto_lost++;
+		rc = 0;
 	}
 	if (rc)
 		return rc;
