@@ -40,7 +40,7 @@ struct worker_setup {
 	uint8_t pad0[2];
 	uint8_t ipv6[16];
 	uint32_t link;		  /* enum vtoe_link */
-	uint32_t uid;		  /* to become; 0 in tests only */
+	uint32_t uid;		  /* to become */
 	uint32_t gid;
 	uint32_t log_level;	  /* enum vtoe_log_level */
 	uint32_t max_peers;	  /* connected applications */

@@ -209,7 +209,6 @@ static void worker_check(int rc, const char *const *what)
 /* The privilege phases, in the order that isolation.h gives. */
 static void worker_confine(struct worker *w)
 {
-	const bool give_up = w->setup.uid; /* else a test */
 	const char *what = NULL;
 
 	worker_limit(w);
@@ -218,14 +217,12 @@ static void worker_confine(struct worker *w)
 	worker_tto_open(&w->tto);
 	worker_check(isolation_mounts(&what), &what);
 	worker_open_device(w);
-	if (give_up)
-		worker_check(isolation_identity(w->setup.uid, w->setup.gid,
-						&what), &what);
+	worker_check(isolation_identity(w->setup.uid, w->setup.gid, &what),
+		     &what);
 	worker_tto_start(&w->tto, &w->device);
 	if (w->tto.started)
 		w->page.features |= VTOE_F_TTO;
-	if (give_up)
-		worker_check(isolation_last(&what), &what);
+	worker_check(isolation_last(&what), &what);
 	worker_check(isolation_syscalls((w->xen ? ISOLATION_XEN : 0) |
 					(w->tto.started ? ISOLATION_TTO : 0),
 					&what), &what);
