@@ -53,32 +53,27 @@ int ip_route(const struct vtoe_address *to, struct vtoe_address *from,
 	return rc;
 }
 
-static bool is_loopback(const struct vtoe_address *a)
+bool ip_is_unicast(unsigned family, const uint8_t *ip)
 {
-	static const uint8_t one[16] = { [15] = 1 };
+	static const uint8_t zero[16];
 
-	return a->family == VTOE_AF_INET6 ? !memcmp(a->ip, one, 16) :
-					    a->ip[0] == 127;
+	if (family != VTOE_AF_INET6)
+		return ip[0] != 0 && ip[0] != 127 && ip[0] < 224;
+	/* nor IPv4 in IPv6's clothes, the loopback address, :: */
+	return ip[0] != 0xff && memcmp(ip, zero, 10);
 }
 
+/* The kernel's routes to its own addresses begin where they end. (A bind() would
+ * also succeed for a broadcast address, and with ip_nonlocal_bind for any.) */
 bool ip_is_ours(const struct vtoe_address *a)
 {
-	static const uint8_t none[16];
 	size_t bytes = a->family == VTOE_AF_INET6 ? 16 : 4;
-	struct vtoe_address at = *a;
-	bool is = false;
-	int fd;
+	struct vtoe_address to = *a, from;
+	uint32_t mtu;
 
-	if (is_loopback(a) || !memcmp(a->ip, none, bytes) ||
-	    (bytes == 4 ? a->ip[0] >= 224 : a->ip[0] == 0xff))
-		return false;
-	fd = datagram_socket(a->family);
-	if (fd < 0)
-		return false;
-	at.port = 0;
-	is = !socket_bind(fd, &at, a->family);
-	close(fd);
-	return is;
+	to.port = 1; /* of no meaning, but not 0 */
+	return ip_is_unicast(a->family, a->ip) && !ip_route(&to, &from, &mtu) &&
+	       !memcmp(from.ip, a->ip, bytes);
 }
 
 int ip_raw_socket(unsigned family)

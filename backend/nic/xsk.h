@@ -103,12 +103,16 @@ void xsk_stop(struct xsk *x);
 /* -> frames, at most `room`; they are the caller's until released. */
 unsigned xsk_receive(struct xsk *x, struct xsk_frame *frames, unsigned room);
 void xsk_release(struct xsk *x, uint32_t ref);
+/* Gives the kernel the frames that were released: xsk_receive() does it too, but
+ * who sleeps should have done it. */
+void xsk_refill(struct xsk *x);
 
 /* Copies a frame's pieces and queues it. -EAGAIN: no frame is free, flush;
  * -EMSGSIZE: it does not fit one. */
 int xsk_send(struct xsk *x, const struct iovec *pieces, unsigned count);
-/* Lets the kernel send what is queued, and takes back what it has sent. */
-void xsk_flush(struct xsk *x);
+/* Lets the kernel send what is queued, and takes back what it has sent. -> false:
+ * it has not taken all of it now; ask again. */
+bool xsk_flush(struct xsk *x);
 
 void xsk_kernel_stats(struct xsk *x);
 
