@@ -561,6 +561,7 @@ void tto_stop(struct device *d)
 		return;
 	d->frames = NULL;
 	d->tto = NULL;
+	tto_capture_end(t);
 	if (t->xsk.fd >= 0)
 		xsk_stop(&t->xsk);
 	if (t->umem)

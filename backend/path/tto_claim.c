@@ -241,15 +241,19 @@ void tto_claim_free(struct tto *t, struct claim *c)
 
 /* -- looking up ------------------------------------------------------------ */
 
-int tto_claim_find(struct lane *lane, uint32_t id, struct claim **claim)
+struct claim *tto_claim_named(const struct tto *t, uint32_t id)
 {
-	struct tto *t = lane->conn->device->tto;
 	uint32_t i = id & INDEX_MASK;
 
 	if (!i || i > t->claim_max || !t->claims[i] || t->claims[i]->id != id)
-		return -EBADF;
-	*claim = t->claims[i];
-	return (*claim)->lane == lane ? 0 : -EBADF;
+		return NULL;
+	return t->claims[i];
+}
+
+int tto_claim_find(struct lane *lane, uint32_t id, struct claim **claim)
+{
+	*claim = tto_claim_named(lane->conn->device->tto, id);
+	return *claim && (*claim)->lane == lane ? 0 : -EBADF;
 }
 
 /* One without a lane takes nothing: it has no family. */

@@ -6,6 +6,7 @@
  *   tto_claim.c  claims, and those that a dead worker left
  *   tto_place.c  aggregates into the guest's buffers
  *   tto_send.c   segments onto the wire
+ *   tto_capture.c  both, for who looks on
  */
 #ifndef VTOE_PATH_TTO_INTERNAL_H
 #define VTOE_PATH_TTO_INTERNAL_H
@@ -17,6 +18,7 @@
 #include "nic/xsk.h"
 #include "path/path.h"
 #include "path/tto.h"
+#include "path/tto_capture.h"
 
 enum {
 	TTO_PORTS = 65536,
@@ -103,6 +105,7 @@ struct tto {
 	uint32_t orphans;
 	struct list waiting; /* struct frame_lane */
 	uint32_t held_frames; /* of all of them */
+	struct tto_capture *capture; /* NULL: nobody looks on */
 	struct pool held;
 	bool polled;	/* io_uring watches the socket */
 	bool more;	/* the queue was not empty */
@@ -137,6 +140,8 @@ int tto_unclaim(struct lane *lane, const struct vtoe_sqe *sqe,
 		struct vtoe_cqe *cqe);
 /* Of this lane; -EBADF. */
 int tto_claim_find(struct lane *lane, uint32_t id, struct claim **claim);
+/* Of any lane, or of none; NULL. */
+struct claim *tto_claim_named(const struct tto *t, uint32_t id);
 /* Whose frames these are, or NULL. */
 struct claim *tto_claim_of(struct tto *t, const struct flow_tuple *tuple);
 void tto_claim_free(struct tto *t, struct claim *c);
@@ -165,6 +170,16 @@ void tto_send_flush(struct tto *t);
 bool tto_is_local(struct tto *t, const struct vtoe_address *a);
 void tto_neighbour_learn(struct tto *t, unsigned family, const uint8_t *ip,
 			 const uint8_t *mac);
+
+/* -- tto_capture.c; only where tto.capture is not NULL -- */
+/* Before its frames are given back. */
+void tto_capture_delivered(struct tto *t, const struct claim *c,
+			   const struct delivery *d);
+/* [0]: link, IP and TCP headers, whose TCP checksum is zero. */
+void tto_capture_sent(struct tto *t, const struct claim *c,
+		      const struct iovec *iov, unsigned count, uint32_t l4,
+		      unsigned frames);
+void tto_capture_end(struct tto *t);
 
 /* IPv4 in the first four bytes, as the contract has it. */
 static inline unsigned tto_ip_bytes(unsigned family)

@@ -223,6 +223,8 @@ static bool try_place(struct tto *t, struct claim *c, struct delivery *d)
 	if (!n || !lane_has_room_for(c->lane, n))
 		return false;
 	place(t, c, d);
+	if (t->capture)
+		tto_capture_delivered(t, c, d);
 	c->aggregates++;
 	c->segments += d->count;
 	c->rx_bytes += d->payload_length;

@@ -380,16 +380,22 @@ static int send_routed(struct tto *t, const struct outgoing *whole)
 	return rc == -EAGAIN ? -ENOBUFS : rc;
 }
 
+static void make_frame(struct tto *t, struct outgoing *o, const uint8_t *mac)
+{
+	o->iov[0].iov_len = make_headers(o);
+	o->iov[0].iov_base = o->headers;
+	if (mac)
+		memcpy(o->headers, mac, 6);
+	memcpy(o->headers + 6, t->config.mac, 6);
+}
+
 static int send_one(struct tto *t, struct outgoing *o)
 {
 	const uint8_t *mac = neighbour_mac(t, &o->s.remote);
 
 	if (!mac)
 		return send_routed(t, o);
-	o->iov[0].iov_len = make_headers(o);
-	o->iov[0].iov_base = o->headers;
-	memcpy(o->headers, mac, 6);
-	memcpy(o->headers + 6, t->config.mac, 6);
+	make_frame(t, o, mac);
 	if (o->s.segment_size && o->payload > o->s.segment_size)
 		return send_cut(t, o);
 	return send_frame(t, o);
@@ -415,6 +421,17 @@ static int segment_copy(struct lane *lane, const struct vtoe_sqe *sqe,
 	return 0;
 }
 
+/* As it was before it went; a next hop that only the kernel knows is zero. */
+static void segment_show(struct tto *t, const struct claim *c,
+			 struct outgoing *o)
+{
+	uint32_t size = o->s.segment_size;
+	uint32_t frames = size ? (o->payload + size - 1) / size : 1;
+
+	make_frame(t, o, neighbour_mac(t, &o->s.remote));
+	tto_capture_sent(t, c, o->iov, o->count, o->l4, frames ? frames : 1);
+}
+
 static int segment_send(struct tto *t, struct claim *c, struct outgoing *o)
 {
 	uint32_t head = o->s.head_bytes, size = o->s.segment_size;
@@ -438,6 +455,8 @@ static int segment_send(struct tto *t, struct claim *c, struct outgoing *o)
 	}
 	if (rc)
 		return rc;
+	if (t->capture)
+		segment_show(t, c, o);
 	c->sent++;
 	c->tx_bytes += o->payload;
 	t->device->stats->tx_bytes += o->payload;
