@@ -36,7 +36,7 @@
 #define MAX_VECTORS 1025u
 #define KNOWN_FEATURES \
 	(VTOE_F_TOE | VTOE_F_GRQ | VTOE_F_SHARE | VTOE_F_REGION_LIST | \
-	 VTOE_F_IPV6 | VTOE_F_QUIET)
+	 VTOE_F_IPV6 | VTOE_F_QUIET | VTOE_F_TTO)
 #define DIRECT_MIN 4096u
 /* registering costs a system call and grants once, using it nothing */
 #define DIRECT_MIN_PINNED 16384u

@@ -130,9 +130,15 @@ static int lane_account(struct vtoe_lane *lane, const struct vtoe_cqe *cqe)
 	}
 	index = track_match(&lane->track, cqe);
 	if (RARELY(index == NOT_TRACKED))
-		/* GRQ_ADD completes only if it fails, and is not tracked */
+		/* GRQ_ADD, AGGREGATE: complete only if they fail */
 		return lane->grq && cqe->result < 0 ? 0 : -EPROTO;
 	e = &lane->track.entries[index];
+	if (cqe->flags & VTOE_CQE_FRAME)
+		return e->op == VTOE_OP_CLAIM && cqe->result >= 0 &&
+				       (int64_t)cqe->length <= cqe->result &&
+				       cqe->flags & VTOE_CQE_MORE &&
+				       memory_is_ours(lane, cqe) ?
+			       0 : -EPROTO;
 	if (cqe->result >= 0 &&
 	    (e->op == VTOE_OP_RECV || e->op == VTOE_OP_SEND) &&
 	    ((uint32_t)cqe->result > e->length ||
@@ -291,10 +297,11 @@ static void lane_track(struct vtoe_lane *lane, const struct vtoe_sqe *sqe)
 	uint32_t region = NO_REGION;
 
 	if (RARELY(sqe->op == VTOE_OP_GRQ_ADD ||
-		   sqe->op == VTOE_OP_GRQ_MODE)) {
+		   sqe->op == VTOE_OP_GRQ_MODE ||
+		   sqe->op == VTOE_OP_AGGREGATE)) {
 		lane->grq = true;
 		/* it completes only if it fails */
-		if (sqe->op == VTOE_OP_GRQ_ADD)
+		if (sqe->op != VTOE_OP_GRQ_MODE)
 			return;
 	}
 	if (sqe->key && sqe->key != lane->ctx->arena_key) {

@@ -103,9 +103,10 @@ int vtoe_sqe_memory(struct vtoe *ctx, struct vtoe_sqe *sqe, const void *at,
 
 	if (bytes > UINT32_MAX)
 		return -EINVAL;
-	if (sqe->op == VTOE_OP_SEND)
+	if (sqe->op == VTOE_OP_SEND || sqe->op == VTOE_OP_SEGMENT)
 		rights = VTOE_READ;
-	else if (sqe->op == VTOE_OP_RECV || sqe->op == VTOE_OP_GRQ_ADD)
+	else if (sqe->op == VTOE_OP_RECV || sqe->op == VTOE_OP_GRQ_ADD ||
+		 sqe->op == VTOE_OP_AGGREGATE)
 		rights = VTOE_WRITE;
 	rc = cache_translate(ctx, at, bytes, rights, &key, &offset);
 	if (rc)

@@ -54,7 +54,17 @@
 	X(fallback_quota, "... quota")                                        \
 	X(fallback_option, "... socket option")                               \
 	X(fallback_policy, "... policy")                                      \
-	X(fallback_inherited, "... inherited descriptor")
+	X(fallback_inherited, "... inherited descriptor")                     \
+	X(tto_claims, "claims of flows (gauge)")                              \
+	X(tto_frames, "frames of claimed flows received")                     \
+	X(tto_aggregates, "aggregates and single segments delivered")         \
+	X(tto_held, "aggregates that waited for a buffer")                    \
+	X(tto_dropped, "frames dropped: no buffer in time")                   \
+	X(tto_unclaimed, "frames dropped: claimed no more, or no right TCP")  \
+	X(tto_segments, "segments that guests sent")                          \
+	X(tto_cut, "... that were longer than a frame")                       \
+	X(tto_routed, "... along the kernel's route")                         \
+	X(tto_lost, "... that found no room")
 
 #define VTOE_STATS_MAGIC 0x53564f54u
 #define VTOE_STATS_BYTES 4096u

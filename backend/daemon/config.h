@@ -54,6 +54,8 @@ struct config_guest {
 	uint32_t peers, lanes, streams, peer_streams, regions;
 	uint64_t peer_memory, total_memory;
 	uint32_t spin_usec, zerocopy_min, credit;
+	bool tto;	      /* offer the TTO service too */
+	uint32_t tto_hold_usec;
 };
 
 struct config {

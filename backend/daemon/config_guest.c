@@ -171,6 +171,13 @@ static int config_set_check_address(struct config_guest *guest,
 	return config_parse_bool(value, &guest->check_address, why);
 }
 
+static int config_set_tto(struct config_guest *guest, const char *value,
+			  const struct config_key *key, char *why)
+{
+	(void)key;
+	return config_parse_bool(value, &guest->tto, why);
+}
+
 static int config_set_socket(struct config_guest *guest, const char *value,
 			     const struct config_key *key, char *why)
 {
@@ -266,6 +273,7 @@ static const struct config_key config_keys[] = {
 	{ "socket", config_set_socket, 0, 0, 0, 0 },
 	{ "socket_mode", config_set_socket_mode, 0, 0, 0, 0 },
 	{ "allow_uid", config_set_allow_uid, 0, 0, 0, 0 },
+	{ "tto", config_set_tto, 0, 0, 0, 0 },
 	CONFIG_NUMBER(mtu, 576, 65535),
 	CONFIG_NUMBER(peers, 1, 65535),
 	CONFIG_NUMBER(lanes, 1, 64),
@@ -277,6 +285,7 @@ static const struct config_key config_keys[] = {
 	CONFIG_NUMBER(spin_usec, 0, 10000),
 	CONFIG_NUMBER(zerocopy_min, 0, 1u << 30),
 	CONFIG_NUMBER(credit, 1, 65536),
+	CONFIG_NUMBER(tto_hold_usec, 0, 10000),
 };
 
 #define CONFIG_KEYS (sizeof(config_keys) / sizeof(config_keys[0]))
@@ -375,6 +384,23 @@ static int config_check_network(const struct config_guest *guest,
 	return 0;
 }
 
+/* Frames are steered on an Ethernet interface of the guest's own: a macvlan's
+ * frames are its lower interface's first. */
+static int config_check_tto(const struct config_guest *guest,
+			    struct config_error *error)
+{
+	if (guest->tto && guest->uplink != CONFIG_UPLINK_BRIDGE &&
+	    guest->uplink != CONFIG_UPLINK_NETNS)
+		return config_refuse(error, "guest %s: tto = yes needs uplink = "
+				     "bridge:NAME or netns:NAME: change the "
+				     "uplink, or remove tto", guest->name);
+	if (guest->tto_hold_usec && !guest->tto)
+		return config_refuse(error, "guest %s: tto_hold_usec is for "
+				     "the TTO service: add tto = yes",
+				     guest->name);
+	return 0;
+}
+
 /* A guest of the configuration waits for its domain unless told otherwise, one
  * of `vtoectl attach` goes with it. An id never comes back. */
 static int config_check_domain(struct config_guest *guest,
@@ -424,7 +450,8 @@ int config_check_guest(struct config_guest *guest, const char *run_dir,
 
 	config_default_memory(guest);
 	if (config_check_domain(guest, error) ||
-	    config_check_network(guest, error))
+	    config_check_network(guest, error) ||
+	    config_check_tto(guest, error))
 		return -1;
 	if (guest->peer_memory % 4096)
 		return config_refuse(error, "guest %s: peer_memory = %llu is "
@@ -527,7 +554,7 @@ bool config_guest_equal(const struct config_guest *a,
 	       config_same_prefix(&a->gateway4, &b->gateway4) &&
 	       config_same_prefix(&a->gateway6, &b->gateway6) &&
 	       !strcmp(a->socket, b->socket) &&
-	       a->check_address == b->check_address &&
+	       a->check_address == b->check_address && a->tto == b->tto &&
 	       a->socket_mode == b->socket_mode &&
 	       a->allow_count == b->allow_count &&
 	       !memcmp(a->allow_uid, b->allow_uid,

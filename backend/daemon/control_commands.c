@@ -227,8 +227,7 @@ struct command_job {
 struct command_question {
 	struct guest_query query;
 	struct command_job *job;
-	struct json_object *guest; /* its part of the answer */
-	struct json_object *array; /* NULL: only done matters */
+	struct json_object *guest; /* its part of the answer, with the arrays */
 };
 
 static void command_job_put(struct command_job *job)
@@ -239,23 +238,46 @@ static void command_job_put(struct command_job *job)
 	free(job);
 }
 
+/* Only what was asked for has its array. */
+static void command_collect(struct json_object *guest, const char *key,
+			    struct json_object *object)
+{
+	struct json_object *array;
+
+	if (json_object_object_get_ex(guest, key, &array))
+		json_object_array_add(array, object);
+	else
+		json_object_put(object);
+}
+
 static void command_on_answer(struct guest_query *query,
 			      const struct worker_header *packet)
 {
-	struct command_question *question;
-	struct json_object *object = NULL;
+	struct json_object *guest, *object = NULL;
 
-	question = list_entry(query, struct command_question, query);
-	if (!question->array)
-		return;
-	if (packet->message == WORKER_SOCKET)
+	guest = list_entry(query, struct command_question, query)->guest;
+	switch (packet->message) {
+	case WORKER_SOCKET:
 		object = control_describe_socket(
 			(const struct worker_socket *)packet);
-	else if (packet->message == WORKER_PEER)
+		command_collect(guest, "sockets", object);
+		break;
+	case WORKER_PEER:
 		object = control_describe_peer(
 			(const struct worker_peer *)packet);
-	if (object)
-		json_object_array_add(question->array, object);
+		command_collect(guest, "peers", object);
+		break;
+	case WORKER_FLOW:
+		object = control_describe_flow(
+			(const struct worker_flow *)packet);
+		command_collect(guest, "flows", object);
+		break;
+	case WORKER_REASON:
+		object = control_describe_reason(
+			(const struct worker_reason *)packet);
+		command_collect(guest, "reasons", object);
+		break;
+	}
 }
 
 static void command_on_done(struct guest_query *query, const char *error)
@@ -271,9 +293,30 @@ static void command_on_done(struct guest_query *query, const char *error)
 	command_job_put(job);
 }
 
+/* The arrays of the answer to each question. */
+static void command_prepare(struct json_object *object, uint32_t message,
+			    const struct guest *guest)
+{
+	const char *key = NULL;
+
+	if (message == WORKER_QUERY_SOCKETS)
+		key = "sockets";
+	else if (message == WORKER_QUERY_PEERS)
+		key = "peers";
+	else if (message == WORKER_QUERY_FLOWS)
+		key = "flows";
+	if (key)
+		json_object_object_add(object, key, json_object_new_array());
+	if (message != WORKER_QUERY_FLOWS)
+		return;
+	json_object_object_add(object, "reasons", json_object_new_array());
+	json_object_object_add(object, "steering",
+			       control_describe_steering(&guest->steering));
+}
+
 static void command_ask(struct command_job *job, struct guest *guest,
-			struct json_object *guests, const char *array_key,
-			uint32_t message, uint32_t value)
+			struct json_object *guests, uint32_t message,
+			uint32_t value)
 {
 	struct command_question *question = calloc(1, sizeof(*question));
 	struct json_object *object = json_object_new_object();
@@ -289,10 +332,7 @@ static void command_ask(struct command_job *job, struct guest *guest,
 				       json_object_new_string("out of memory"));
 		return;
 	}
-	if (array_key) {
-		question->array = json_object_new_array();
-		json_object_object_add(object, array_key, question->array);
-	}
+	command_prepare(object, message, guest);
 	question->guest = object;
 	question->job = job;
 	question->query.answer = command_on_answer;
@@ -303,8 +343,7 @@ static void command_ask(struct command_job *job, struct guest *guest,
 
 static void command_ask_workers(struct supervisor *s,
 				struct control_client *client,
-				struct json_object *request,
-				const char *array_key, uint32_t message,
+				struct json_object *request, uint32_t message,
 				uint32_t value)
 {
 	struct json_object *guests;
@@ -327,11 +366,11 @@ static void command_ask_workers(struct supervisor *s,
 	guests = json_object_new_array();
 	json_object_object_add(job->answer, "guests", guests);
 	if (guest)
-		command_ask(job, guest, guests, array_key, message, value);
+		command_ask(job, guest, guests, message, value);
 	else
 		list_for_each_safe(at, next, &s->guests)
 			command_ask(job, list_entry(at, struct guest, link),
-				    guests, array_key, message, value);
+				    guests, message, value);
 	command_job_put(job);
 }
 
@@ -339,15 +378,19 @@ static void command_sockets(struct supervisor *s,
 			    struct control_client *client,
 			    struct json_object *request)
 {
-	command_ask_workers(s, client, request, "sockets",
-			    WORKER_QUERY_SOCKETS, 0);
+	command_ask_workers(s, client, request, WORKER_QUERY_SOCKETS, 0);
 }
 
 static void command_peers(struct supervisor *s, struct control_client *client,
 			  struct json_object *request)
 {
-	command_ask_workers(s, client, request, "peers", WORKER_QUERY_PEERS,
-			    0);
+	command_ask_workers(s, client, request, WORKER_QUERY_PEERS, 0);
+}
+
+static void command_flows(struct supervisor *s, struct control_client *client,
+			  struct json_object *request)
+{
+	command_ask_workers(s, client, request, WORKER_QUERY_FLOWS, 0);
 }
 
 /* Without a guest's name: the supervisor's own level, and every guest's. */
@@ -377,7 +420,7 @@ static void command_log_level(struct supervisor *s,
 		list_for_each_safe(at, next, &s->guests)
 			list_entry(at, struct guest, link)->log_level = level;
 	}
-	command_ask_workers(s, client, request, NULL, WORKER_SET_LOG, level);
+	command_ask_workers(s, client, request, WORKER_SET_LOG, level);
 }
 
 static void command_link(struct supervisor *s, struct control_client *client,
@@ -395,7 +438,7 @@ static void command_link(struct supervisor *s, struct control_client *client,
 		return;
 	}
 	guest->link_state = strcmp(text, "up") ? VTOE_LINK_DOWN : VTOE_LINK_UP;
-	command_ask_workers(s, client, request, NULL, WORKER_SET_LINK,
+	command_ask_workers(s, client, request, WORKER_SET_LINK,
 			    guest->link_state);
 }
 
@@ -410,6 +453,7 @@ static const struct command {
 	{ "stats", command_stats },
 	{ "sockets", command_sockets },
 	{ "peers", command_peers },
+	{ "flows", command_flows },
 	{ "log-level", command_log_level },
 	{ "link", command_link },
 };

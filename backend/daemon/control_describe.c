@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * control_describe.c - guests, sockets and peers as JSON
+ * control_describe.c - guests, sockets, peers and flows as JSON
  *
  * The field names are an interface (vtoectl(8)): new ones may be added, none is
  * renamed or removed. A value that does not exist is null, not missing.
@@ -87,6 +87,19 @@ static void describe_xen(struct json_object *object, const struct guest *guest)
 		      device ? xenbus_phase_name(device) : NULL);
 }
 
+/* What its worker offers now. */
+static struct json_object *describe_services(const struct guest *guest)
+{
+	struct json_object *array = json_object_new_array();
+
+	if (guest->state != GUEST_RUNNING)
+		return array;
+	json_object_array_add(array, json_object_new_string("toe"));
+	if (guest->tto)
+		json_object_array_add(array, json_object_new_string("tto"));
+	return array;
+}
+
 struct json_object *control_describe_guest(const struct guest *guest)
 {
 	struct json_object *object = json_object_new_object();
@@ -112,6 +125,8 @@ struct json_object *control_describe_guest(const struct guest *guest)
 	describe_text(object, "link", names_link(guest->link_state));
 	describe_text(object, "socket", guest->xen ? NULL :
 		      guest->config.socket);
+	json_object_object_add(object, "services", describe_services(guest));
+	describe_text(object, "tto_failure", guest_tto_failure(guest));
 	describe_text(object, "failure", guest->failure);
 	return object;
 }
@@ -203,5 +218,54 @@ struct json_object *control_describe_peer(const struct worker_peer *peer)
 	describe_number(object, "streams", peer->streams);
 	describe_number(object, "regions", peer->regions);
 	describe_number(object, "memory", peer->memory);
+	return object;
+}
+
+struct json_object *control_describe_flow(const struct worker_flow *flow)
+{
+	struct json_object *object = json_object_new_object();
+	uint16_t remote = flow->port ? VTOE_AF_UNSPEC : flow->family;
+
+	describe_number(object, "claim", flow->claim);
+	json_object_object_add(object, "peer", flow->peer ?
+			       json_object_new_uint64(flow->peer) : NULL);
+	json_object_object_add(object, "pid", flow->peer ?
+			       json_object_new_uint64(flow->pid) : NULL);
+	describe_text(object, "program", flow->program);
+	describe_text(object, "kind", flow->port ? "port" : "connection");
+	describe_endpoint(object, "local", flow->family, flow->local_ip,
+			  flow->local_port);
+	describe_endpoint(object, "remote", remote, flow->remote_ip,
+			  flow->remote_port);
+	describe_number(object, "aggregates", flow->aggregates);
+	describe_number(object, "segments", flow->segments);
+	describe_number(object, "rx_bytes", flow->rx_bytes);
+	describe_number(object, "dropped", flow->dropped);
+	describe_number(object, "sent", flow->sent);
+	describe_number(object, "tx_bytes", flow->tx_bytes);
+	return object;
+}
+
+struct json_object *control_describe_reason(const struct worker_reason *reason)
+{
+	struct json_object *object = json_object_new_object();
+
+	describe_text(object, "reason", reason->name);
+	describe_number(object, "ended", reason->ended);
+	describe_number(object, "passed", reason->passed);
+	return object;
+}
+
+struct json_object *control_describe_steering(const struct steering *steering)
+{
+	struct json_object *object;
+
+	if (!steering->open)
+		return NULL;
+	object = json_object_new_object();
+	describe_number(object, "dropped_fragments",
+			steer_count(&steering->steer, STEER_FRAGMENT));
+	describe_number(object, "dropped_long",
+			steer_count(&steering->steer, STEER_LONG));
 	return object;
 }

@@ -21,6 +21,17 @@ static const char *show_text(struct json_object *object, const char *key)
 	return value ? json_object_get_string(value) : "-";
 }
 
+/* Below the tables of guests: who has to do without it, and why. */
+static void show_tto_failure(struct json_object *guest)
+{
+	struct json_object *why = NULL;
+
+	json_object_object_get_ex(guest, "tto_failure", &why);
+	if (why)
+		printf("guest %s: TTO is not offered: %s\n",
+		       show_text(guest, "name"), json_object_get_string(why));
+}
+
 void ctl_show_guests(struct json_object *guests)
 {
 	static const struct ctl_column columns[] = {
@@ -32,6 +43,7 @@ void ctl_show_guests(struct json_object *guests)
 		{ "PID", "pid", true },
 		{ "RESTARTS", "worker_restarts", true },
 		{ "CPU-S", "cpu_seconds", true },
+		{ "SERVICES", "services", false },
 		{ "LINK", "link", false },
 		{ "UPLINK", "uplink", false },
 		{ "MAC", "mac", false },
@@ -39,8 +51,11 @@ void ctl_show_guests(struct json_object *guests)
 		{ "NETNS", "netns", false },
 		{ "SOCKET", "socket", false },
 	};
+	size_t i;
 
 	ctl_table_print(columns, COUNT(columns), guests);
+	for (i = 0; i < json_object_array_length(guests); i++)
+		show_tto_failure(json_object_array_get_idx(guests, i));
 }
 
 static void show_counters(struct json_object *counters)
@@ -70,9 +85,8 @@ void ctl_show_stats(struct json_object *guests)
 	}
 }
 
-/* The rows of all guests as one list, each with its guest's name. */
-static struct json_object *show_collect(struct json_object *guests,
-					const char *key)
+struct json_object *ctl_show_collect(struct json_object *guests,
+				     const char *key)
 {
 	struct json_object *all = json_object_new_array();
 	struct json_object *guest, *rows, *row;
@@ -107,7 +121,7 @@ void ctl_show_sockets(struct json_object *guests)
 		{ "TX-BYTES", "tx_bytes", true },
 		{ "LEFT-TO-THE-KERNEL-BECAUSE", "reason", false },
 	};
-	struct json_object *all = show_collect(guests, "sockets");
+	struct json_object *all = ctl_show_collect(guests, "sockets");
 
 	ctl_table_print(columns, COUNT(columns), all);
 	json_object_put(all);
@@ -128,7 +142,7 @@ void ctl_show_peers(struct json_object *guests)
 		{ "REGIONS", "regions", true },
 		{ "MEMORY", "memory", true },
 	};
-	struct json_object *all = show_collect(guests, "peers");
+	struct json_object *all = ctl_show_collect(guests, "peers");
 
 	ctl_table_print(columns, COUNT(columns), all);
 	json_object_put(all);
@@ -149,4 +163,5 @@ void ctl_show_attached(struct json_object *guest)
 	       "%s\n", show_text(guest, "name"), show_text(guest, "pid"),
 	       show_text(guest, "socket"), show_text(guest, "netns"),
 	       show_text(guest, "mac"));
+	show_tto_failure(guest);
 }

@@ -11,11 +11,11 @@
  * A guest of Xen is IDLE in place of STARTING and WAITING while its driver is
  * not there: guest_xen.c says when a worker starts and ends.
  *
- * The network and the listening socket live from attach to gone; workers come
- * and go. One that ends is followed by the next at once. If one after another
- * ends within QUICK_MS, each waits twice as long as the one before it, up to
- * BACKOFF_MAX_MS: a guest that kills its worker with every request costs the
- * machine little.
+ * The network, its steering and the listening socket live from attach to gone;
+ * workers come and go. One that ends is followed by the next at once. If one
+ * after another ends within QUICK_MS, each waits twice as long as the one before
+ * it, up to BACKOFF_MAX_MS: a guest that kills its worker with every request
+ * costs the machine little.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +54,7 @@ void guest_finish(struct guest *guest)
 		guest->listener = -1;
 	}
 	cgroup_remove(host->cgroup, guest->config.name);
+	steering_close(&guest->steering);
 	network_destroy(&guest->network);
 	vtoe_log(VTOE_LOG_INFO, "guest %s: detached", guest->config.name);
 	host->gone(guest);
@@ -249,6 +250,7 @@ static struct guest *guest_new(struct guest_host *host,
 	loop_timer_init(&guest->timer, guest_on_timer);
 	loop_timer_init(&guest->query_timer, guest_on_query_timer);
 	network_init(&guest->network);
+	steering_init(&guest->steering);
 	probe_init(&guest->probe, guest_on_probed);
 	guest->host = host;
 	guest->config = *config;
@@ -280,6 +282,7 @@ struct guest *guest_attach(struct guest_host *host,
 						  GUEST_WHY_MAX);
 	if (!guest->xen && guest->listener < 0)
 		goto destroy_network;
+	steering_open(&guest->steering, &guest->network, config);
 	if (guest_probe(guest) && guest_begin(guest, why))
 		goto close_listener;
 	return guest;
@@ -288,6 +291,7 @@ close_listener:
 		unlink(config->socket);
 		close(guest->listener);
 	}
+	steering_close(&guest->steering);
 destroy_network:
 	cgroup_remove(host->cgroup, config->name);
 	network_destroy(&guest->network);
@@ -327,6 +331,12 @@ void guest_free(struct guest *guest)
 	list_del(&guest->link);
 	loop_timer_clear(&guest->query_timer);
 	free(guest);
+}
+
+const char *guest_tto_failure(const struct guest *guest)
+{
+	return guest->steering.why[0] ? guest->steering.why :
+					guest->tto_failure;
 }
 
 const char *guest_state_name(const struct guest *guest)

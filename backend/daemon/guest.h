@@ -19,6 +19,7 @@
 #include "daemon/probe.h"
 #include "daemon/process.h"
 #include "daemon/setup.h"
+#include "daemon/steering.h"
 
 #define GUEST_WHY_MAX NETWORK_WHY_MAX
 
@@ -76,6 +77,7 @@ struct guest {
 	struct guest_host *host;
 	struct config_guest config;
 	struct network network;
+	struct steering steering;
 	struct probe probe;
 	int listener; /* -1: none (Xen) */
 	struct guest_xen *xen; /* NULL: of another port */
@@ -97,6 +99,8 @@ struct guest {
 	unsigned int restarts;
 	unsigned int quick_ends;
 	char failure[GUEST_WHY_MAX];
+	bool tto; /* the worker offers it */
+	char tto_failure[GUEST_WHY_MAX]; /* why it does not though steered */
 };
 
 /* NULL with @why, and nothing left behind. The guest is PROBING or STARTING. */
@@ -111,6 +115,8 @@ void guest_free(struct guest *guest);
 void guest_ask(struct guest *guest, uint32_t message, uint32_t value,
 	       struct guest_query *query);
 
+/* Why TTO is not offered though it is wanted; "". */
+const char *guest_tto_failure(const struct guest *guest);
 const char *guest_state_name(const struct guest *guest);
 double guest_cpu_seconds(const struct guest *guest);
 

@@ -8,7 +8,7 @@
  * the supervisor wait for nothing: sending never blocks, at most a few packets
  * are read in a turn, and queries that it does not answer in time are given up.
  * Nor can it fill our memory: an answer has no more packets than a guest can
- * have sockets, applications and remembered fall-backs.
+ * have sockets or claims, applications, and remembered fall-backs or reasons.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +33,8 @@ union guest_packet {
 	struct worker_failed failed;
 	struct worker_socket socket;
 	struct worker_peer peer;
+	struct worker_flow flow;
+	struct worker_reason reason;
 };
 
 /* A memory for the worker's counters: its size is sealed, as a mapping of a
@@ -90,6 +92,9 @@ static void guest_fill_setup(const struct guest *guest,
 	setup->spin_usec = config->spin_usec;
 	setup->zerocopy_min = config->zerocopy_min;
 	setup->credit = config->credit;
+	setup->tto_hold_usec = config->tto_hold_usec;
+	if (guest->steering.open)
+		setup->tto_ifindex = guest->steering.ifindex;
 	setup->allow_count = config->allow_count;
 	memcpy(setup->allow_uid, config->allow_uid, sizeof(setup->allow_uid));
 	if (!guest->xen)
@@ -103,11 +108,16 @@ static void guest_fill_setup(const struct guest *guest,
 static int guest_send_setup(struct guest *guest, int stats, int null)
 {
 	union {
-		char bytes[CMSG_SPACE(3 * sizeof(int))];
+		char bytes[CMSG_SPACE(WORKER_SETUP_FDS * sizeof(int))];
 		struct cmsghdr align;
 	} control = { .bytes = { 0 } };
 	int listener = guest->listener >= 0 ? guest->listener : null;
-	int descriptors[3] = { listener, stats, null };
+	bool steered = guest->steering.open;
+	int descriptors[WORKER_SETUP_FDS] = {
+		listener, stats, null,
+		steered ? guest->steering.steer.claims : null,
+		steered ? guest->steering.steer.sockets : null,
+	};
 	struct worker_setup setup;
 	struct iovec iov = { &setup, sizeof(setup) };
 	struct msghdr message = {
@@ -169,6 +179,8 @@ int guest_start_worker(struct guest *guest, char *why)
 
 	guest->stale_queries = 0;
 	guest->failure[0] = '\0';
+	guest->tto = false;
+	guest->tto_failure[0] = '\0';
 	stats = guest_make_stats(guest);
 	if (stats < 0)
 		goto fail;
@@ -274,28 +286,49 @@ static size_t guest_packet_size(const union guest_packet *packet)
 	case WORKER_END:
 		return sizeof(packet->h);
 	case WORKER_FAILED:
+	case WORKER_NO_TTO:
 		return sizeof(packet->failed);
 	case WORKER_SOCKET:
 		return sizeof(packet->socket);
 	case WORKER_PEER:
 		return sizeof(packet->peer);
+	case WORKER_FLOW:
+		return sizeof(packet->flow);
+	case WORKER_REASON:
+		return sizeof(packet->reason);
 	}
 	return 0;
+}
+
+static void guest_clean_answer(union guest_packet *packet)
+{
+	switch (packet->h.message) {
+	case WORKER_SOCKET:
+		guest_clean_text(packet->socket.program,
+				 sizeof(packet->socket.program));
+		guest_clean_text(packet->socket.state,
+				 sizeof(packet->socket.state));
+		break;
+	case WORKER_PEER:
+		guest_clean_text(packet->peer.program,
+				 sizeof(packet->peer.program));
+		break;
+	case WORKER_FLOW:
+		guest_clean_text(packet->flow.program,
+				 sizeof(packet->flow.program));
+		break;
+	case WORKER_REASON:
+		guest_clean_text(packet->reason.name,
+				 sizeof(packet->reason.name));
+		break;
+	}
 }
 
 static int guest_take_answer(struct guest *guest, union guest_packet *packet)
 {
 	struct guest_query *query;
 
-	if (packet->h.message == WORKER_SOCKET) {
-		guest_clean_text(packet->socket.program,
-				 sizeof(packet->socket.program));
-		guest_clean_text(packet->socket.state,
-				 sizeof(packet->socket.state));
-	} else if (packet->h.message == WORKER_PEER) {
-		guest_clean_text(packet->peer.program,
-				 sizeof(packet->peer.program));
-	}
+	guest_clean_answer(packet);
 	/* Answers come in order, so those to given-up queries come first. */
 	if (guest->stale_queries) {
 		if (packet->h.message == WORKER_END)
@@ -318,6 +351,17 @@ static int guest_take_answer(struct guest *guest, union guest_packet *packet)
 	return 0;
 }
 
+/* What could not be done, and why, as the worker says. */
+static void guest_take_failure(char why[GUEST_WHY_MAX], const char *begin,
+			       struct worker_failed *failed)
+{
+	int error = failed->error < 0 ? -failed->error : failed->error;
+
+	guest_clean_text(failed->what, sizeof(failed->what));
+	snprintf(why, GUEST_WHY_MAX, "%s%s%s%s", begin, failed->what,
+		 error ? ": " : "", error ? strerror(error) : "");
+}
+
 /* -1: the worker broke the protocol. */
 static int guest_take_packet(struct guest *guest, union guest_packet *packet,
 			     size_t length)
@@ -331,21 +375,24 @@ static int guest_take_packet(struct guest *guest, union guest_packet *packet,
 			return 0;
 		if (guest->state != GUEST_STARTING)
 			return -1;
+		guest->tto = guest->steering.open &&
+			     packet->h.value & WORKER_OFFERS_TTO;
 		guest_on_ready(guest);
 		return 0;
 	case WORKER_FAILED:
 		if (guest->state != GUEST_STARTING &&
 		    guest->state != GUEST_LEAVING)
 			return -1;
-		guest_clean_text(packet->failed.what,
-				 sizeof(packet->failed.what));
-		snprintf(guest->failure, sizeof(guest->failure),
-			 "its worker could not start: %s%s%s",
-			 packet->failed.what, packet->failed.error ? ": " : "",
-			 packet->failed.error ?
-			 strerror(packet->failed.error < 0 ?
-				  -packet->failed.error :
-				  packet->failed.error) : "");
+		guest_take_failure(guest->failure,
+				   "its worker could not start: ",
+				   &packet->failed);
+		return 0;
+	case WORKER_NO_TTO:
+		if (!guest->steering.open ||
+		    (guest->state != GUEST_STARTING &&
+		     guest->state != GUEST_LEAVING))
+			return -1;
+		guest_take_failure(guest->tto_failure, "", &packet->failed);
 		return 0;
 	default:
 		return guest_take_answer(guest, packet);

@@ -364,6 +364,8 @@ static void guest_xen_fill_offer(struct guest *guest)
 	const struct network *network = &guest->network;
 	const uint8_t *mac = network->mac;
 
+	if (guest->steering.open)
+		offer->features |= VTOE_F_TTO;
 	snprintf(offer->mac, sizeof(offer->mac),
 		 "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
 		 mac[3], mac[4], mac[5]);

@@ -112,6 +112,27 @@ static int isolation_drop_capabilities(void)
 	return result;
 }
 
+/* All but CAP_IPC_LOCK, if it is there. */
+static int isolation_drop_most_capabilities(void)
+{
+	static const cap_value_t kept[] = { CAP_IPC_LOCK };
+	cap_flag_value_t have = CAP_CLEAR;
+	cap_t now = cap_get_proc(), next = cap_init();
+	int result = -1;
+
+	if (!now || !next || cap_get_flag(now, kept[0], CAP_PERMITTED, &have))
+		goto out;
+	if (have == CAP_SET &&
+	    (cap_set_flag(next, CAP_PERMITTED, 1, kept, CAP_SET) ||
+	     cap_set_flag(next, CAP_EFFECTIVE, 1, kept, CAP_SET)))
+		goto out;
+	result = cap_set_proc(next);
+out:
+	cap_free(next);
+	cap_free(now);
+	return result;
+}
+
 int isolation_identity(uid_t uid, gid_t gid, const char **what)
 {
 	if (isolation_drop_bounding_set())
@@ -122,15 +143,26 @@ int isolation_identity(uid_t uid, gid_t gid, const char **what)
 		return isolation_fail(what, "setgroups");
 	if (setresgid(gid, gid, gid))
 		return isolation_fail(what, "setresgid");
+	/* For a moment: setresuid() would drop all of them. */
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+		return isolation_fail(what, "keeping capabilities");
 	if (setresuid(uid, uid, uid))
 		return isolation_fail(what, "setresuid");
-	if (isolation_drop_capabilities())
+	if (isolation_drop_most_capabilities() ||
+	    prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0))
 		return isolation_fail(what, "dropping capabilities");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return isolation_fail(what, "no_new_privs");
 	/* Not to be traced, and its /proc entries are root's. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return isolation_fail(what, "clearing dumpable");
+	return 0;
+}
+
+int isolation_last(const char **what)
+{
+	if (isolation_drop_capabilities())
+		return isolation_fail(what, "dropping the last capability");
 	return 0;
 }
 
@@ -164,7 +196,7 @@ static int isolation_add(scmp_filter_ctx filter,
 	return 0;
 }
 
-int isolation_syscalls(bool xen, const char **what)
+int isolation_syscalls(unsigned int also, const char **what)
 {
 	scmp_filter_ctx filter;
 	int error = -ENOMEM;
@@ -179,9 +211,12 @@ int isolation_syscalls(bool xen, const char **what)
 		error = isolation_add(filter, isolation_sanitizer,
 				      isolation_sanitizer_count,
 				      SCMP_ACT_ALLOW);
-	if (!error && xen)
+	if (!error && also & ISOLATION_XEN)
 		error = isolation_add(filter, isolation_xen,
 				      isolation_xen_count, SCMP_ACT_ALLOW);
+	if (!error && also & ISOLATION_TTO)
+		error = isolation_add(filter, isolation_tto,
+				      isolation_tto_count, SCMP_ACT_ALLOW);
 	/* abort() signals itself; all workers share a user, and must not be
 	 * able to signal one another. */
 	if (!error)

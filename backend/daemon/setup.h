@@ -4,14 +4,16 @@
  *
  * The supervisor starts `vtoed --worker` with a SOCK_SEQPACKET socket as
  * descriptor 3, already in the guest's network namespace and in a mount
- * namespace of its own. The first packet is a struct worker_setup with three
- * descriptors (SCM_RIGHTS): the listening unix socket of the device
- * (SOCK_STREAM, non-blocking), the counters' memfd (VTOE_STATS_BYTES,
- * read-write), a descriptor of /dev/null. The worker then gives up what it
- * holds (capabilities, new privileges, its user, system calls), and answers
- * WORKER_READY. After that each WORKER_QUERY gets its answers in order, ended
- * by WORKER_END. The supervisor trusts no field of an answer: it checks
- * lengths, terminates strings, and kills a worker that breaks this protocol.
+ * namespace of its own. The first packet is a struct worker_setup with
+ * WORKER_SETUP_FDS descriptors (SCM_RIGHTS): the listening unix socket of the
+ * device (SOCK_STREAM, non-blocking), the counters' memfd (VTOE_STATS_BYTES,
+ * read-write), a descriptor of /dev/null, and the maps `claims` and `sockets`
+ * of the guest's steering (nic/steer.h). What does not exist is /dev/null. The
+ * worker then gives up what it holds (capabilities, new privileges, its user,
+ * system calls), and answers WORKER_READY. After that each WORKER_QUERY gets
+ * its answers in order, ended by WORKER_END. The supervisor trusts no field of
+ * an answer: it checks lengths, terminates strings, and kills a worker that
+ * breaks this protocol.
  *
  * The worker ends by itself when this socket closes: workers do not outlive
  * their supervisor.
@@ -23,7 +25,8 @@
 
 #define WORKER_FD 3
 #define WORKER_SETUP_MAGIC 0x57455456u
-#define WORKER_SETUP_VERSION 2u
+#define WORKER_SETUP_VERSION 3u
+#define WORKER_SETUP_FDS 5
 
 struct worker_setup {
 	uint32_t magic;
@@ -57,6 +60,8 @@ struct worker_setup {
 	uint32_t xen_domid;	  /* WORKER_PORT_XEN: of the guest, and what */
 	uint32_t xen_ring_ref;	  /* its frontend wrote (vtoe_xen.h); the */
 	uint32_t xen_event_channel; /* listening socket is not used then */
+	uint32_t tto_ifindex;	  /* where frames are steered; 0: no TTO */
+	uint32_t tto_hold_usec;
 };
 
 enum worker_port {
@@ -65,18 +70,24 @@ enum worker_port {
 };
 
 enum worker_message {
-	WORKER_READY = 1,
+	WORKER_READY = 1,  /* value: WORKER_OFFERS_* */
 	WORKER_END = 2,
 	WORKER_SOCKET = 3, /* answer: struct worker_socket */
 	WORKER_FAILED = 4, /* answer to the setup: struct worker_failed */
 	WORKER_PEER = 5,   /* answer: struct worker_peer */
+	WORKER_NO_TTO = 6, /* before WORKER_READY: struct worker_failed */
+	WORKER_FLOW = 7,   /* answer: struct worker_flow */
+	WORKER_REASON = 8, /* answer: struct worker_reason */
 
 	WORKER_QUERY_SOCKETS = 16, /* header only */
 	WORKER_QUERY_PEERS = 17,
 	WORKER_SET_LOG = 18, /* value: level; answer: WORKER_END */
 	WORKER_SET_LINK = 19, /* value: enum vtoe_link; answer: WORKER_END */
 	WORKER_LEAVE = 20, /* tell the guests, close, exit 0 */
+	WORKER_QUERY_FLOWS = 21, /* of TTO; and the end reasons */
 };
+
+#define WORKER_OFFERS_TTO 1u
 
 struct worker_header {
 	uint32_t message;
@@ -120,6 +131,33 @@ struct worker_peer {
 	uint32_t status;    /* enum vtoe_status */
 	uint32_t violation; /* enum vtoe_violation */
 	char program[32];
+};
+
+/* One claim of the TTO service. */
+struct worker_flow {
+	struct worker_header h;
+	uint32_t claim;
+	uint32_t peer; /* 0: its worker died, and nobody has claimed it since */
+	uint32_t pid;
+	uint32_t port; /* 1: a local port, of every peer; no remote */
+	char program[32];
+	uint16_t family; /* VTOE_AF_* */
+	uint16_t local_port;
+	uint16_t remote_port;
+	uint16_t pad;
+	uint8_t local_ip[16];
+	uint8_t remote_ip[16];
+	uint64_t aggregates, segments;
+	uint64_t rx_bytes, dropped;
+	uint64_t sent, tx_bytes;
+};
+
+/* Why aggregates ended; those that are never the reason are not sent. */
+struct worker_reason {
+	struct worker_header h;
+	char name[32];
+	uint64_t ended;	 /* aggregates */
+	uint64_t passed; /* frames that went alone */
 };
 
 #endif

@@ -26,6 +26,8 @@ static const char ctl_usage[] =
 	"  sockets [NAME]            show the sockets, and why some are left\n"
 	"                            to the kernel\n"
 	"  peers [NAME]              show the connected applications\n"
+	"  flows [NAME]              show the flows of the TTO service, and why\n"
+	"                            aggregates ended\n"
 	"  log-level [NAME] LEVEL    error, warning, info or debug\n"
 	"  link NAME up|down         tell the guest about its link\n"
 	"options:\n"
@@ -131,6 +133,7 @@ static const struct ctl_command ctl_commands[] = {
 	{ "stats", ctl_build_any_name, ctl_show_stats },
 	{ "sockets", ctl_build_any_name, ctl_show_sockets },
 	{ "peers", ctl_build_any_name, ctl_show_peers },
+	{ "flows", ctl_build_any_name, ctl_show_flows },
 	{ "log-level", ctl_build_log_level, NULL },
 	{ "link", ctl_build_link, NULL },
 };

@@ -25,6 +25,7 @@
 
 #include "daemon/isolation.h"
 #include "daemon/log.h"
+#include "daemon/worker_tto.h"
 #include "daemon/worker_xen.h"
 #include "port/local_peer.h"
 
@@ -40,6 +41,7 @@ struct worker {
 	struct vtoe_device_page page;
 	struct vtoe_stats *stats;
 	struct worker_xen *xen; /* or NULL */
+	struct worker_tto tto;
 	int listen_fd;
 	int stats_fd;
 	uint64_t log_second; /* the one in which log_lines are counted */
@@ -68,7 +70,7 @@ static _Noreturn void worker_fail(const char *what, int error)
 
 static void worker_receive_setup(struct worker *w)
 {
-	char control[CMSG_SPACE(3 * sizeof(int))];
+	char control[CMSG_SPACE(WORKER_SETUP_FDS * sizeof(int))];
 	struct iovec iov = { &w->setup, sizeof(w->setup) };
 	struct msghdr msg = {
 		.msg_iov = &iov,
@@ -77,7 +79,7 @@ static void worker_receive_setup(struct worker *w)
 		.msg_controllen = sizeof(control),
 	};
 	struct cmsghdr *c;
-	int fds[3];
+	int fds[WORKER_SETUP_FDS];
 	ssize_t n;
 
 	do
@@ -97,6 +99,7 @@ static void worker_receive_setup(struct worker *w)
 	w->listen_fd = fds[0];
 	w->stats_fd = fds[1];
 	close(fds[2]);
+	worker_tto_init(&w->tto, &w->setup, fds[3], fds[4]);
 	w->setup.name[sizeof(w->setup.name) - 1] = 0;
 	if (w->setup.max_lanes > PORT_MAX_LANES)
 		w->setup.max_lanes = PORT_MAX_LANES;
@@ -143,15 +146,39 @@ static void worker_make_page(struct worker *w)
 	p->link = s->link;
 }
 
-/* The privilege phases, in the order that isolation.h gives. */
-static void worker_confine(struct worker *w)
+static void worker_limit(struct worker *w)
 {
 	const struct isolation_limits limits = {
 		.descriptors = 2ull * w->setup.max_streams +
 			       (uint64_t)w->setup.max_peers *
 				       (w->setup.max_lanes + 8) + 256,
-		.locked = w->setup.total_memory,
+		.locked = w->setup.total_memory + worker_tto_locked(&w->tto),
 	};
+	const char *what = "limits", *short_of = NULL;
+	int rc;
+
+	rc = isolation_limits(&limits, &short_of, &what);
+	if (rc)
+		worker_fail(what, -rc);
+	if (short_of)
+		vtoe_log(VTOE_LOG_WARNING, "%s stays lower than wanted",
+			 short_of);
+}
+
+static void worker_open_xen(struct worker *w)
+{
+	const char *what;
+	int rc;
+
+	w->xen = worker_xen_open(&w->setup, &rc, &what);
+	if (!w->xen)
+		worker_fail(what, -rc);
+	if (w->setup.zerocopy_min && !worker_xen_may_zerocopy())
+		w->setup.zerocopy_min = 0;
+}
+
+static void worker_open_device(struct worker *w)
+{
 	struct device_limits d = {
 		.peers = w->setup.max_peers,
 		.lanes = w->setup.max_lanes,
@@ -166,36 +193,42 @@ static void worker_confine(struct worker *w)
 		.drain_ms = DRAIN_MS,
 		.spin_usec = w->setup.spin_usec,
 	};
-	const char *what = "limits", *short_of = NULL;
-	int rc;
+	int rc = device_init(&w->device, &d, w->stats);
 
-	rc = isolation_limits(&limits, &short_of, &what);
-	if (rc)
-		worker_fail(what, -rc);
-	if (short_of)
-		vtoe_log(VTOE_LOG_WARNING, "%s stays lower than wanted",
-			 short_of);
-	if (w->setup.port == WORKER_PORT_XEN) {
-		w->xen = worker_xen_open(&w->setup, &rc, &what);
-		if (!w->xen)
-			worker_fail(what, -rc);
-		if (d.zerocopy_min && !worker_xen_may_zerocopy())
-			d.zerocopy_min = 0;
-	}
-	rc = isolation_mounts(&what);
-	if (rc)
-		worker_fail(what, -rc);
-	rc = device_init(&w->device, &d, w->stats);
 	if (rc)
 		worker_fail("io_uring (Linux 6.1 or later is needed)", -rc);
-	if (w->setup.uid) {
-		rc = isolation_identity(w->setup.uid, w->setup.gid, &what);
-		if (rc)
-			worker_fail(what, -rc);
-	}
-	rc = isolation_syscalls(w->xen != NULL, &what);
+}
+
+/* @what is set by whoever made @rc. */
+static void worker_check(int rc, const char *const *what)
+{
 	if (rc)
-		worker_fail(what, -rc);
+		worker_fail(*what, -rc);
+}
+
+/* The privilege phases, in the order that isolation.h gives. */
+static void worker_confine(struct worker *w)
+{
+	const bool give_up = w->setup.uid; /* else a test */
+	const char *what = NULL;
+
+	worker_limit(w);
+	if (w->setup.port == WORKER_PORT_XEN)
+		worker_open_xen(w);
+	worker_tto_open(&w->tto);
+	worker_check(isolation_mounts(&what), &what);
+	worker_open_device(w);
+	if (give_up)
+		worker_check(isolation_identity(w->setup.uid, w->setup.gid,
+						&what), &what);
+	worker_tto_start(&w->tto, &w->device);
+	if (w->tto.started)
+		w->page.features |= VTOE_F_TTO;
+	if (give_up)
+		worker_check(isolation_last(&what), &what);
+	worker_check(isolation_syscalls((w->xen ? ISOLATION_XEN : 0) |
+					(w->tto.started ? ISOLATION_TTO : 0),
+					&what), &what);
 }
 
 /* -- connections --------------------------------------------------------- */
@@ -342,6 +375,10 @@ static void worker_answer(struct worker *w)
 	case WORKER_QUERY_PEERS:
 		worker_report_peers(&w->device, WORKER_FD);
 		break;
+	case WORKER_QUERY_FLOWS:
+		if (w->tto.started)
+			worker_report_flows(&w->device, WORKER_FD);
+		break;
 	case WORKER_SET_LOG:
 		vtoe_log_set_level(h.value);
 		break;
@@ -446,9 +483,11 @@ int worker_main(void)
 	setsockopt(WORKER_FD, SOL_SOCKET, SO_SNDTIMEO, &patience,
 		   sizeof(patience));
 	worker_confine(&w);
+	ready.value = w.tto.started ? WORKER_OFFERS_TTO : 0;
 	if (send(WORKER_FD, &ready, sizeof(ready), MSG_NOSIGNAL) < 0)
 		_exit(0);
-	vtoe_log(VTOE_LOG_INFO, "serves with %s%s%s",
+	vtoe_log(VTOE_LOG_INFO, "serves %s with %s%s%s",
+		 w.tto.started ? "TOE and TTO" : "TOE",
 		 w.device.uring.defer ? "deferred task work" : "task work",
 		 w.device.uring.fixed ? ", registered files" : "",
 		 w.device.uring.restricted ? ", restricted ring" : "");

@@ -14,6 +14,7 @@ int worker_main(void);
 /* worker_report.c: answers to the supervisor's questions, on `fd`. */
 int worker_report_sockets(struct device *d, int fd);
 int worker_report_peers(struct device *d, int fd);
+int worker_report_flows(const struct device *d, int fd); /* TTO started */
 int worker_report_end(int fd, uint32_t value);
 
 #endif

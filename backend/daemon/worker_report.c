@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * worker_report.c - what `vtoectl sockets` and `vtoectl peers` ask a worker
+ * worker_report.c - what `vtoectl sockets`, `peers` and `flows` ask a worker
  *
- * One packet per stream or peer. The supervisor reads as fast as it can; a send
- * that finds no room waits, for a second at most (the socket's time-out), and
- * then the answer is cut short.
+ * One packet per stream, peer or claim. The supervisor reads as fast as it can;
+ * a send that finds no room waits, for a second at most (the socket's
+ * time-out), and then the answer is cut short.
  */
 #include "daemon/worker.h"
 
@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "nic/socket.h"
+#include "path/tto.h"
 
 static int report_send(int fd, const void *packet, size_t bytes)
 {
@@ -119,6 +120,63 @@ int worker_report_peers(struct device *d, int fd)
 			m.status = VTOE_STATUS_LEAVING;
 		report_program(m.program, c->program);
 		rc = report_send(fd, &m, sizeof(m));
+	}
+	return rc;
+}
+
+static int report_flow(const struct tto_flow *f, int fd)
+{
+	struct worker_flow m = {
+		.h.message = WORKER_FLOW,
+		.claim = f->claim,
+		.peer = f->conn,
+		.pid = f->pid,
+		.port = f->port,
+		.family = f->local.family,
+		.aggregates = f->aggregates,
+		.segments = f->segments,
+		.rx_bytes = f->rx_bytes,
+		.dropped = f->dropped,
+		.sent = f->sent,
+		.tx_bytes = f->tx_bytes,
+	};
+
+	report_program(m.program, f->program);
+	report_endpoint(m.local_ip, &m.local_port, &f->local);
+	if (!f->port)
+		report_endpoint(m.remote_ip, &m.remote_port, &f->remote);
+	return report_send(fd, &m, sizeof(m));
+}
+
+static int report_reason(const char *name, uint64_t ended, uint64_t passed,
+			 int fd)
+{
+	struct worker_reason m = {
+		.h.message = WORKER_REASON,
+		.ended = ended,
+		.passed = passed,
+	};
+
+	snprintf(m.name, sizeof(m.name), "%s", name);
+	return report_send(fd, &m, sizeof(m));
+}
+
+int worker_report_flows(const struct device *d, int fd)
+{
+	uint64_t ended = 0, passed = 0;
+	uint32_t at = 0, reason;
+	struct tto_flow flow;
+	const char *name;
+	int rc = 0;
+
+	while (!rc && tto_next_flow(d, &at, &flow))
+		rc = report_flow(&flow, fd);
+	for (reason = 0; !rc; reason++) {
+		name = tto_reason(d, reason, &ended, &passed);
+		if (!name)
+			break;
+		if (ended || passed)
+			rc = report_reason(name, ended, passed, fd);
 	}
 	return rc;
 }

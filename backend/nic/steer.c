@@ -143,6 +143,16 @@ int steer_unclaim(int claims, const struct steer_claim *c)
 	return bpf_map_delete_elem(claims, c) ? -errno : 0;
 }
 
+int steer_next(int claims, struct steer_claim *c, uint64_t *note)
+{
+	static const struct steer_claim none;
+	bool first = !memcmp(c, &none, sizeof(none));
+
+	if (bpf_map_get_next_key(claims, first ? NULL : c, c))
+		return -errno;
+	return bpf_map_lookup_elem(claims, c, note) ? -errno : 0;
+}
+
 int steer_queue(int sockets, uint32_t queue, int socket)
 {
 	return bpf_map_update_elem(sockets, &queue, &socket, 0) ? -errno : 0;

@@ -27,7 +27,7 @@
  *
  * Opening needs CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW, that is the supervisor.
  * The worker gets `claims` and `sockets` as descriptors, and needs of bpf(2)
- * only BPF_MAP_UPDATE_ELEM and BPF_MAP_DELETE_ELEM on them. Frames are steered
+ * only the calls that update, delete, look up and list elements of maps. Frames are steered
  * until `link` is closed by everyone. Functions return 0, or -errno.
  */
 #ifndef VTOE_NIC_STEER_H
@@ -76,6 +76,9 @@ void steer_close(struct steer *s);
 int steer_claim(int claims, const struct steer_claim *c, uint64_t note);
 /* -ENOENT: not claimed */
 int steer_unclaim(int claims, const struct steer_claim *c);
+/* Steps from claim to claim, in no order: to the first if *c is zero (which names
+ * no claim), and *note; -ENOENT behind the last. */
+int steer_next(int claims, struct steer_claim *c, uint64_t *note);
 /* Hands the frames of a queue to a socket that is started. Ends by itself when
  * the socket is closed. */
 int steer_queue(int sockets, uint32_t queue, int socket);

@@ -224,7 +224,7 @@ static int ctl_hello(struct conn *c, const struct vtoe_ctl_request *q)
 		conn_park(c, VTOE_VIOLATION_VERSION);
 		return -EPROTO;
 	}
-	if (q->u.hello.features & ~(uint64_t)PATH_FEATURES) {
+	if (q->u.hello.features & ~path_features(c->device)) {
 		conn_park(c, VTOE_VIOLATION_FEATURES);
 		return -EPROTO;
 	}
@@ -426,6 +426,8 @@ int conn_region_remove(struct conn *c, uint64_t key, uint64_t user_data,
 		if (!lane->open)
 			continue;
 		toe_generic_region_gone(lane, r);
+		if (lane->frames)
+			c->device->frames->region_gone(lane, r);
 		/* what waits is stopped; what was achieved is reported */
 		list_for_each_safe(at, tmp, &lane->requests) {
 			struct request *q2 = list_entry(at, struct request,

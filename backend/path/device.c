@@ -151,6 +151,8 @@ static void device_serve(struct device *d, bool *busy)
 		}
 	}
 	toe_issue(d, busy);
+	if (d->frames)
+		d->frames->turn(d, busy);
 }
 
 static void device_flush(struct device *d)
@@ -179,6 +181,19 @@ static void device_doorbell(struct conn *c, uint32_t flags)
 		conn_watch(c);
 }
 
+static void device_tick(struct device *d)
+{
+	bool again;
+
+	d->timer_armed = false;
+	again = stream_tick(d);
+	again |= conn_tick(d);
+	if (d->frames)
+		again |= d->frames->tick(d);
+	if (again)
+		device_set_timer(d);
+}
+
 static void device_complete(struct device *d, uint64_t tag, int32_t result,
 			    uint32_t flags, unsigned *events)
 {
@@ -197,9 +212,10 @@ static void device_complete(struct device *d, uint64_t tag, int32_t result,
 		}
 		break;
 	case TAG_TIMER:
-		d->timer_armed = false;
-		if ((int)stream_tick(d) | (int)conn_tick(d)) /* both must run */
-			device_set_timer(d);
+		device_tick(d);
+		break;
+	case TAG_FRAMES:
+		d->frames->woken(d, object);
 		break;
 	case TAG_CALLER:
 		*events |= 1u << (tag >> 4 & 3);
@@ -271,7 +287,8 @@ unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy)
 	device_bury(d);
 	sleep = sleep && list_empty(&d->ready) && list_empty(&d->ready_conns) &&
 		list_empty(&d->quiet_sent) && d->wake_us > now_us &&
-		!io_uring_cq_ready(&d->uring.ring);
+		!io_uring_cq_ready(&d->uring.ring) &&
+		(!d->frames || d->frames->arm(d));
 	d->stats->turns++;
 	if (sleep) {
 		d->stats->sleeps++;

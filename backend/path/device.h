@@ -50,6 +50,7 @@ enum path_tag {
 	TAG_POLL = 8,	  /* request */
 	TAG_LINGER = 9,	  /* stream */
 	TAG_TIMER = 10,	  /* device */
+	TAG_FRAMES = 11,  /* device: the frame service's */
 	TAG_CALLER = 12,  /* the worker's own: handed back by device_reap */
 };
 
@@ -205,6 +206,28 @@ struct generic_pool {
 	uint16_t group;
 };
 
+/*
+ * The service of frames (TTO), as the rest of the data path calls it; a device
+ * without it has none, and so the rest is built without what it needs.
+ */
+struct frame_service {
+	/* A request (CLAIM to FLUSH): as a toe_function. */
+	int (*start)(struct lane *lane, const struct vtoe_sqe *sqe,
+		     struct vtoe_cqe *cqe);
+	/* Receives, places, sends what the turn has gathered. */
+	void (*turn)(struct device *d, bool *busy);
+	/* Asks to be woken; false: there is something to do already. */
+	bool (*arm)(struct device *d);
+	/* What arm() asked for has come: the object of its tag. */
+	void (*woken)(struct device *d, void *object);
+	/* Each half second; true while it wants the next. */
+	bool (*tick)(struct device *d);
+	/* For how many entries of the lane's CQ do deliveries wait? */
+	uint32_t (*wants_room)(const struct lane *lane);
+	void (*region_gone)(struct lane *lane, struct region *r);
+	void (*lane_gone)(struct lane *lane);
+};
+
 struct lane {
 	struct list ready_node;	   /* on the device's ready list */
 	struct list dirty_node;	   /* on the device's dirty list */
@@ -228,6 +251,7 @@ struct lane {
 	bool finishing;		   /* freed once nothing is under way */
 	uint64_t remove_user;
 	struct generic_pool generic;
+	struct frame_lane *frames; /* the frame service's; or NULL */
 };
 
 enum conn_state {
@@ -249,6 +273,7 @@ struct conn {
 	struct lane lanes[PORT_MAX_LANES];
 	uint32_t lane_count;
 	uint32_t stream_count;
+	uint32_t claim_count;
 	uint32_t inflight; /* requests of all of its lanes */
 	uint32_t pending_events;
 	uint32_t failures; /* control requests in a row that failed */
@@ -323,6 +348,8 @@ struct device {
 	uint64_t now_us;
 	uint64_t wake_us;    /* a turn sleeps until then at most */
 	struct spin spin;    /* while it is on, lanes are not armed */
+	const struct frame_service *frames; /* or NULL */
+	struct tto *tto;		    /* its own */
 	struct __kernel_timespec timer;
 	bool timer_armed;
 	/* addresses of connects that the next submission starts */

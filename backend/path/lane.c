@@ -96,6 +96,15 @@ bool lane_has_room(struct lane *lane)
 	return list_empty(&lane->pending) && lane_room(lane) > 0;
 }
 
+bool lane_has_room_for(struct lane *lane, uint32_t count)
+{
+	int room = list_empty(&lane->pending) ? lane_room(lane) : 0;
+
+	if (room < (int)count)
+		lane->loud = true;
+	return room >= (int)count;
+}
+
 void lane_post(struct lane *lane, const struct vtoe_cqe *cqe,
 	       unsigned sqe_flags)
 {
@@ -157,28 +166,41 @@ int lane_turn(struct lane *lane, uint32_t credit)
 	return (int)taken;
 }
 
+/* How many completions must the guest read before all that waits can go on? */
+static uint32_t lane_wants_room(const struct lane *lane)
+{
+	const struct frame_service *f = lane->conn->device->frames;
+
+	if (!list_empty(&lane->pending))
+		return 1;
+	return lane->frames ? f->wants_room(lane) : 0;
+}
+
 bool lane_arm(struct lane *lane)
 {
 	int waiting = ring_in_arm(&lane->sq);
+	uint32_t room = lane_wants_room(lane);
 
 	if (waiting < 0) {
 		lane_park(lane, VTOE_VIOLATION_INDEX);
 		return true;
 	}
-	if (!waiting && list_empty(&lane->pending))
+	if (!waiting && !room)
 		return true;
 	/* Something waits: for room in the CQ, or to be taken now. */
-	return !ring_out_arm_space(&lane->cq, 1) && !lane->cq.broken;
+	return !ring_out_arm_space(&lane->cq, room ? room : 1) &&
+	       !lane->cq.broken;
 }
 
 void lane_flush(struct lane *lane)
 {
 	struct conn *c = lane->conn;
+	uint32_t room;
 	bool wanted;
 
 	lane_flush_pending(lane);
-	if (!lane->parked && !list_empty(&lane->pending) &&
-	    ring_out_arm_space(&lane->cq, 1))
+	room = lane_wants_room(lane);
+	if (!lane->parked && room && ring_out_arm_space(&lane->cq, room))
 		lane_ready(lane);
 	wanted = ring_out_publish(&lane->cq, !lane->loud);
 	lane->loud = false;
@@ -225,6 +247,8 @@ void lane_finish(struct lane *lane, bool abort)
 
 	lane->finishing = true;
 	list_del(&lane->ready_node);
+	if (lane->frames)
+		lane->conn->device->frames->lane_gone(lane);
 	list_for_each_safe(at, tmp, &lane->holds)
 		stream_unhold(list_entry(at, struct hold, lane_node), abort);
 	/* Nobody waits any more for closes that linger. */

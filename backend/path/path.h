@@ -23,10 +23,15 @@
 
 #include "path/device.h"
 
-/* What this backend offers. */
+/* What this backend offers, */
 #define PATH_FEATURES                                                   \
 	(VTOE_F_TOE | VTOE_F_GRQ | VTOE_F_SHARE | VTOE_F_REGION_LIST | \
 	 VTOE_F_IPV6 | VTOE_F_QUIET)
+/* and this device of it. */
+static inline uint64_t path_features(const struct device *d)
+{
+	return PATH_FEATURES | (d->frames ? VTOE_F_TTO : 0);
+}
 
 /* -- device.c (used by the worker) -- */
 int device_init(struct device *d, const struct device_limits *limits,
@@ -99,6 +104,8 @@ void lane_finish(struct lane *lane, bool abort);
 void lane_try_free(struct lane *lane);
 /* Room in the CQ for one completion that is not a request's last. */
 bool lane_has_room(struct lane *lane);
+/* ... for so many of them. */
+bool lane_has_room_for(struct lane *lane, uint32_t count);
 /* Posts at once, or behind what waits; `p` stays the lane's until then. */
 void lane_post_pending(struct lane *lane, struct pending *p,
 		       unsigned sqe_flags);

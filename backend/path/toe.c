@@ -119,6 +119,15 @@ static int toe_report(struct lane *lane, struct stream *unused,
 	return 0;
 }
 
+static int toe_frames(struct lane *lane, struct stream *unused,
+		      const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe)
+{
+	const struct frame_service *f = lane->conn->device->frames;
+
+	(void)unused;
+	return f ? f->start(lane, sqe, cqe) : -EOPNOTSUPP;
+}
+
 /* Operations and the flag bits that they know. ANY_FLAGS: the function checks.
  */
 #define ANY_FLAGS 0xffffffffu
@@ -153,6 +162,11 @@ static const struct toe_operation {
 	[VTOE_OP_SHARE] = { toe_share, 0, true, VTOE_F_SHARE },
 	[VTOE_OP_ADOPT] = { toe_adopt, 0, false, VTOE_F_SHARE },
 	[VTOE_OP_REPORT] = { toe_report, ANY_FLAGS, false, 0 },
+	[VTOE_OP_CLAIM] = { toe_frames, VTOE_CLAIM_PORT, false, VTOE_F_TTO },
+	[VTOE_OP_UNCLAIM] = { toe_frames, 0, false, VTOE_F_TTO },
+	[VTOE_OP_SEGMENT] = { toe_frames, 0, false, VTOE_F_TTO },
+	[VTOE_OP_AGGREGATE] = { toe_frames, ANY_FLAGS, false, VTOE_F_TTO },
+	[VTOE_OP_FLUSH] = { toe_frames, 0, false, VTOE_F_TTO },
 };
 
 static int toe_dispatch(struct lane *lane, const struct vtoe_sqe *sqe,
@@ -162,8 +176,6 @@ static int toe_dispatch(struct lane *lane, const struct vtoe_sqe *sqe,
 	struct stream *s = NULL;
 	int rc;
 
-	if (sqe->op >= VTOE_OP_CLAIM && sqe->op <= VTOE_OP_FLUSH)
-		return -EOPNOTSUPP;
 	if (sqe->op >= sizeof(toe_operations) / sizeof(*toe_operations))
 		return -EINVAL;
 	op = &toe_operations[sqe->op];

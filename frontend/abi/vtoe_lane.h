@@ -88,7 +88,8 @@ enum vtoe_op {
 			       * secret. result: 0, with MORE; cqe.stream: the
 			       * claim; cqe.address: the local address;
 			       * cqe.length: the path's MTU */
-	VTOE_OP_UNCLAIM = 33, /* completes behind the last of its aggregates */
+	VTOE_OP_UNCLAIM = 33, /* completes behind the last of its aggregates, and
+			       * behind the CLAIM's last, without MORE */
 	VTOE_OP_SEGMENT = 34, /* memory: a struct vtoe_segment, length its size;
 			       * result: bytes of payload. All memory is the
 			       * guest's again then */
@@ -128,6 +129,8 @@ enum vtoe_op {
 #define VTOE_CLAIM_PORT (1u << 0) /* a local port, for every peer */
 /* How long the claims of a backend that died are kept for its guest. */
 #define VTOE_CLAIM_SECONDS 10u
+/* Frames that one SEGMENT may be cut into. */
+#define VTOE_SEGMENT_FRAMES 128u
 /* Buffers for aggregates in the pool of one lane, and the shortest one. */
 #define VTOE_AGGREGATE_MAX 4096u
 #define VTOE_AGGREGATE_BUFFER_MIN 2048u

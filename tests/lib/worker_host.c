@@ -120,9 +120,9 @@ static int listen_at(const char *path)
 	return fd;
 }
 
-static void send_setup(int channel, const int fds[3])
+static void send_setup(int channel, const int fds[WORKER_SETUP_FDS])
 {
-	char control[CMSG_SPACE(3 * sizeof(int))] = { 0 };
+	char control[CMSG_SPACE(WORKER_SETUP_FDS * sizeof(int))] = { 0 };
 	struct iovec iov = { &setup, sizeof(setup) };
 	struct msghdr msg = {
 		.msg_iov = &iov,
@@ -134,8 +134,8 @@ static void send_setup(int channel, const int fds[3])
 
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(3 * sizeof(int));
-	memcpy(CMSG_DATA(c), fds, 3 * sizeof(int));
+	c->cmsg_len = CMSG_LEN(WORKER_SETUP_FDS * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, WORKER_SETUP_FDS * sizeof(int));
 	if (sendmsg(channel, &msg, 0) != sizeof(setup))
 		fail("send the set-up");
 }
@@ -174,7 +174,7 @@ static int counters(const char *socket_path)
 int main(int argc, char **argv)
 {
 	struct worker_failed answer = { 0 };
-	int pair[2], fds[3], i, status;
+	int pair[2], fds[WORKER_SETUP_FDS], i, status;
 	char buffer[256];
 	ssize_t n;
 	pid_t pid;
@@ -190,6 +190,7 @@ int main(int argc, char **argv)
 	fds[0] = listen_at(argv[2]);
 	fds[1] = counters(argv[2]);
 	fds[2] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	fds[3] = fds[4] = fds[2]; /* no TTO */
 	pid = start(argv[1], pair[1], pair[0]);
 	close(pair[1]);
 	send_setup(pair[0], fds);

@@ -2,11 +2,10 @@
 /*
  * tto_linux.c - TCP in user space over AF_XDP and aggregates, and Linux's
  *
- * All pieces of the TTO service in one process, without its rings: steering,
- * the socket, the aggregator, the TCP engine, and both ways of sending; at the
- * other end of a veth pair, in another namespace, is Linux's TCP. Both send at
- * once and check every byte; each role, both families. The port is reserved by
- * a kernel socket, and the kernel resets nothing.
+ * The TTO service with its rings, a guest of the `mem` port, and our TCP engine
+ * in it; at the other end of a veth pair, in another namespace, is Linux's TCP.
+ * Both send at once and check every byte; each role, both families. The port is
+ * reserved by a kernel socket, and the kernel resets nothing.
  *
  * Then the same while the worker is lost after every few hundred frames, with
  * all that it holds, and a new one begins: no connection may be (B9).
@@ -268,7 +267,7 @@ static void begin_ours(struct test *t)
 static void wait_for_something(struct test *t)
 {
 	uint64_t next = tcp_next_timer(t->tcp), now = now_us();
-	struct pollfd p = { .fd = t->nic.xsk.fd, .events = POLLIN };
+	struct pollfd p = { .fd = nic_descriptor(&t->nic), .events = POLLIN };
 	int ms = 5;
 
 	if (next < now + 5000)
@@ -297,23 +296,25 @@ static void report(const struct test *t, uint64_t took)
 
 	tcp_get_counters(t->tcp, &c);
 	printf("%s: %llu ms; %llu frames, %llu of them in %llu aggregates;"
-	       " sent %llu long, %llu short; %llu sent again; %llu workers"
-	       " lost, holding %llu frames\n",
+	       " sent %llu long, %llu short, %llu routed; %llu sent again;"
+	       " %llu workers lost, and %llu frames\n",
 	       t->sc->name, (unsigned long long)took / 1000,
 	       (unsigned long long)t->nic.frames,
 	       (unsigned long long)t->nic.in_aggregates,
 	       (unsigned long long)t->nic.aggregates,
 	       (unsigned long long)t->nic.sent_long,
 	       (unsigned long long)t->nic.sent_short,
+	       (unsigned long long)t->nic.sent_routed,
 	       (unsigned long long)c.retransmits,
 	       (unsigned long long)t->kills,
-	       (unsigned long long)t->nic.held_lost);
+	       (unsigned long long)t->nic.lost);
 	fflush(stdout);
 	if (t->nic.in_aggregates * 2 < t->nic.frames && !t->sc->killed)
 		nic_fail("few frames were aggregated", EBADMSG);
-	if (!t->nic.sent_long || !t->nic.sent_short)
+	if (!t->nic.sent_long || !t->nic.sent_short ||
+	    (t->sc->we_connect && !t->nic.sent_routed))
 		nic_fail("one way of sending was not used", EBADMSG);
-	if (t->sc->killed && (t->kills < 10 || !t->nic.held_lost))
+	if (t->sc->killed && (t->kills < 10 || !t->nic.lost))
 		nic_fail("few workers were lost", EBADMSG);
 }
 
@@ -325,7 +326,7 @@ static void run_ours(struct test *t)
 	while (!t->closed || !t->eof) {
 		our_output(t);
 		wait_for_something(t);
-		if (!nic_receive(&t->nic, now_us() * 1000, take_packet, t))
+		if (!nic_receive(&t->nic, take_packet, t))
 			next_worker(t);
 		tcp_timers(t->tcp, now_us());
 		our_events(t);
@@ -412,7 +413,8 @@ static void run(const struct scenario *sc, uint64_t bytes, uint64_t seed)
 	      " ip link set ours up");
 	/* first: a copy of the worker's socket would keep its queue */
 	theirs_fork(&theirs, sc, bytes);
-	nic_open(&t.nic, sc->family, PORT);
+	nic_open(&t.nic, sc->family, PORT, sc->we_connect);
+	t.nic.hold_usec = sc->killed ? 2000 : 0;
 	nic_worker_start(&t.nic, life(&t));
 	theirs_begin(&theirs);
 	run_ours(&t);
@@ -443,8 +445,8 @@ int main(void)
 		return 77;
 	}
 	for (i = 0; i < sizeof(all) / sizeof(*all); i++)
-		run(&all[i], bytes ? strtoull(bytes, NULL, 0) : 20000000,
-		    12345 + i);
+		run(&all[i], (bytes ? strtoull(bytes, NULL, 0) : 20000000) /
+				     (all[i].killed ? 2 : 1), 12345 + i);
 	printf("PASS: tto_linux\n");
 	return 0;
 }

@@ -2,26 +2,25 @@
 #include "tests/netns/tto_nic.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <net/if.h>
-#include <net/ethernet.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <time.h>
 
-#include "engine/bytes.h"
-#include "engine/checksum.h"
-#include "nic/packet.h"
-#include "nic/socket.h"
+#include "path/tto_internal.h"
 
-enum { BURST = 64, HEADERS = 14 + 40 + TCP_HEAD_MAX };
-
-static const struct xsk_config sizes = {
-	.frame_size = 2048, .receive = 1024, .send = 64
+enum {
+	BUFFER = 8192,
+	BUFFERS = 128,
+	SEND_AT = BUFFERS * BUFFER, /* in the region, as all offsets */
+	SEND_SLOT = 66 << 10,
+	SEND_SLOTS = 16,
+	MTU = 1500,
+	USER_CLAIM = 7,
+	USER_SEGMENT = 8,
+	SECRET = 12345,
 };
+
+static const uint8_t our_mac[6] = { 2, 0, 0, 0, 0, 2 };
 
 void nic_fail(const char *what, int error)
 {
@@ -31,29 +30,16 @@ void nic_fail(const char *what, int error)
 
 /* -- the supervisor's part ------------------------------------------------- */
 
-/* The kernel's sockets cannot have the port; nothing listens on it. */
-static void reserve(struct nic *n, unsigned family, uint16_t port)
+void nic_open(struct nic *n, unsigned family, uint16_t port, bool connects)
 {
-	struct vtoe_address at = {
-		.family = family == 4 ? VTOE_AF_INET : VTOE_AF_INET6,
-		.port = port
-	};
-	int rc;
-
-	n->reserved = socket_open(at.family);
-	rc = socket_bind(n->reserved, &at, at.family);
-	if (rc)
-		nic_fail("reserving the port", rc);
-}
-
-void nic_open(struct nic *n, unsigned family, uint16_t port)
-{
-	struct steer_claim claim = { .local_port = htons(port) };
 	struct steer_config c = { .claims_max = 16, .queues = 1,
-				  .frame_max = xsk_frame_max(&sizes) };
+				  .frame_max = tto_frame_max(MTU) };
 	int rc;
 
 	memset(n, 0, sizeof(*n));
+	n->family = family == 4 ? VTOE_AF_INET : VTOE_AF_INET6;
+	n->port = port;
+	n->connects = connects;
 	c.ifindex = n->ifindex = (int)if_nametoindex("ours");
 	rc = steer_open(&n->steer, &c);
 	if (rc == -EPERM || rc == -ENOSYS || rc == -EOPNOTSUPP) {
@@ -62,247 +48,254 @@ void nic_open(struct nic *n, unsigned family, uint16_t port)
 	}
 	if (rc)
 		nic_fail("steer_open", rc);
-	n->packet = packet_socket(n->ifindex);
-	if (n->packet < 0)
-		nic_fail("packet_socket", n->packet);
-	reserve(n, family, port);
-	rc = steer_claim(n->steer.claims, &claim, 0);
-	if (rc)
-		nic_fail("steer_claim", rc);
 }
 
 void nic_close(struct nic *n)
 {
 	nic_worker_kill(n);
-	close(n->packet);
-	close(n->reserved);
 	steer_close(&n->steer);
 }
 
 /* -- the worker's ---------------------------------------------------------- */
 
-void nic_worker_start(struct nic *n, uint64_t life)
+static void clock_forward(void)
 {
-	struct xsk_config x = sizes;
-	struct aggregate_config c;
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	set_now((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000);
+}
+
+static void start_service(struct nic *n)
+{
+	struct tto_config c = { .claims = n->steer.claims,
+				.queues = n->steer.sockets,
+				.ifindex = n->ifindex,
+				.mtu = MTU,
+				.frames = 1024,
+				.hold_usec = n->hold_usec };
+	const char *what;
 	int rc;
 
-	n->life = life;
-	aggregate_config_default(&c);
-	c.secret[0] = (uintptr_t)n;
-	c.flows = 64;
-	c.hold_max = 512;
-	x.ifindex = n->ifindex;
-	n->umem_bytes = xsk_memory_bytes(&x);
-	n->umem = mmap(NULL, n->umem_bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	n->memory = aligned_alloc(64, aggregate_bytes(&c));
-	if (n->umem == MAP_FAILED || !n->memory)
-		nic_fail("memory", ENOMEM);
-	rc = aggregate_init(&n->aggregator, &c, n->memory,
-			    aggregate_bytes(&c));
+	memcpy(c.mac, our_mac, sizeof(c.mac));
+	rc = tto_sockets_open(&c.sockets, n->ifindex, &what);
 	if (!rc)
-		rc = xsk_start(&n->xsk, xsk_socket(0), &x, n->umem);
-	if (!rc)
-		rc = steer_queue(n->steer.sockets, 0, n->xsk.fd);
+		rc = tto_start(&device, &c, &what);
 	if (rc)
-		nic_fail("the worker's start", rc);
+		nic_fail(what, rc);
+}
+
+static void their_address(const struct nic *n, struct vtoe_address *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->family = (vtoe_u16)n->family;
+	a->port = n->port;
+	if (n->family == VTOE_AF_INET)
+		memcpy(a->ip, "\x0a\x63\0\1", 4);
+	else
+		memcpy(a->ip, "\xfd\x99\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16);
+}
+
+static void give_buffers(struct nic *n, uint64_t offset, uint32_t count)
+{
+	struct vtoe_sqe *e = entry(&n->guest, VTOE_OP_AGGREGATE, 0, 9);
+
+	e->offset = offset;
+	e->length = count * BUFFER;
+	e->op_flags = count;
+	submit(&n->guest);
+}
+
+/* Ours is the port in either role. */
+static void claim(struct nic *n)
+{
+	struct vtoe_sqe *e = entry(&n->guest, VTOE_OP_CLAIM, 0, USER_CLAIM);
+	struct vtoe_cqe c;
+
+	e->offset = SECRET;
+	if (n->connects) {
+		their_address(n, &e->u.address);
+		e->length = n->port;
+	} else {
+		e->op_flags = VTOE_CLAIM_PORT;
+		e->u.address.family = (vtoe_u16)n->family;
+		e->u.address.port = n->port;
+	}
+	submit(&n->guest);
+	c = wait_cqe(&n->guest);
+	if (c.result || c.user_data != USER_CLAIM ||
+	    !(c.flags & VTOE_CQE_MORE) || c.length != MTU ||
+	    c.u.address.port != n->port)
+		nic_fail("CLAIM", c.result ? c.result : EBADMSG);
+	n->claim = c.stream;
+}
+
+void nic_worker_start(struct nic *n, uint64_t life)
+{
+	n->life = life;
+	clock_forward();
+	start();
+	start_service(n);
+	join(&n->guest);
+	give_buffers(n, 0, BUFFERS);
+	claim(n);
 }
 
 void nic_worker_kill(struct nic *n)
 {
-	n->frames += n->aggregator.stats.rx_frames;
-	n->aggregates += n->aggregator.stats.agg_out;
-	n->in_aggregates += n->aggregator.stats.segs_in_agg;
-	n->held_lost += aggregate_held(&n->aggregator);
-	xsk_stop(&n->xsk);
-	munmap(n->umem, n->umem_bytes);
-	free(n->memory);
+	struct tto *t = device.tto;
+	const struct vtoe_cqe *c;
+
+	n->frames += stats.tto_frames;
+	n->aggregates += t->aggregator.stats.agg_out;
+	n->in_aggregates += t->aggregator.stats.segs_in_agg;
+	n->lost += aggregate_held(&t->aggregator);
+	for (; (c = vtoe_ring_peek(&n->guest.cq));
+	     vtoe_ring_advance(&n->guest.cq))
+		if (c->flags & VTOE_CQE_FRAME &&
+		    !(c->flags & VTOE_CQE_CONTINUED))
+			n->lost += c->u.aggregate.segments;
+	n->sent_routed += stats.tto_routed;
+	n->sent_long += stats.tto_cut;
+	n->sent_short += stats.tto_segments - stats.tto_cut - stats.tto_routed;
+	/* it cannot touch the map any more */
+	t->config.claims = -1;
+	leave(&n->guest);
+	tto_stop(&device);
+	stop();
+}
+
+int nic_descriptor(const struct nic *n)
+{
+	(void)n;
+	return device.tto->xsk.fd;
 }
 
 /* -- receiving ------------------------------------------------------------- */
 
-static void name_tuple(struct tcp_packet *p, const uint8_t *ip,
-		       const uint8_t *tcp)
+static void name_tuple(struct tcp_packet *p, const struct vtoe_received *r)
 {
 	memset(&p->tuple, 0, sizeof(p->tuple));
-	if (ip[0] >> 4 == 4) {
-		p->tuple.family = 4;
-		memcpy(p->tuple.remote, ip + 12, 4);
-		memcpy(p->tuple.local, ip + 16, 4);
-		p->ecn = ip[1] & 3;
-	} else {
-		p->tuple.family = 6;
-		memcpy(p->tuple.remote, ip + 8, 16);
-		memcpy(p->tuple.local, ip + 24, 16);
-		p->ecn = ip[1] >> 4 & 3;
-	}
-	p->tuple.remote_port = bytes_get16(tcp);
-	p->tuple.local_port = bytes_get16(tcp + 2);
+	p->tuple.family = r->local.family == VTOE_AF_INET ? 4 : 6;
+	memcpy(p->tuple.local, r->local.ip, 16);
+	memcpy(p->tuple.remote, r->remote.ip, 16);
+	p->tuple.local_port = r->local.port;
+	p->tuple.remote_port = r->remote.port;
+	p->head = r->head;
+	p->head_bytes = r->head_bytes;
+	p->ecn = r->ecn;
 }
 
-static void hand_on(struct tcp_packet *p, const uint8_t *head, uint32_t l3,
-		    uint32_t l4, struct tcp_ref *ref, nic_handler *handler,
-		    void *of)
+/* The next completion, which continues an aggregate. */
+static struct vtoe_cqe continued(struct nic *n)
 {
-	name_tuple(p, head + l3, head + l4);
-	p->head = head + l4;
-	p->head_bytes = (head[l4 + 12] >> 4) * 4u;
-	p->refs = ref;
-	p->ref_count = 1;
-	handler(of, p);
+	struct vtoe_cqe c;
+
+	if (!try_wait(&n->guest, &c, 1) || !(c.flags & VTOE_CQE_FRAME))
+		nic_fail("an aggregate does not go on", EBADMSG);
+	return c;
 }
 
-/* One frame, as it came; what is no right TCP is dropped. */
-static void take_frame(struct nic *n, const struct delivery *d,
-		       nic_handler *handler, void *of)
-{
-	struct frame_input in = { .data = (uint8_t *)n->umem + d->ref,
-				  .length = d->frame_length };
-	struct tcp_packet p = { .segments = 1 };
-	struct tcp_ref ref = { 0 };
-	struct frame f;
-	uint32_t length;
-
-	frame_parse(&f, &in);
-	if (!f.has_tcp || f.malformed)
-		return;
-	length = f.payload - f.l4 + f.payload_length;
-	if (!checksum_is_right(frame_pseudo_sum(in.data, f.l3, f.version,
-						length) +
-			       checksum_sum(in.data + f.l4, length)))
-		nic_fail("a TCP checksum is wrong", EBADMSG);
-	ref.length = f.payload_length;
-	ref.buffer = (uintptr_t)malloc(ref.length + 1);
-	memcpy((void *)(uintptr_t)ref.buffer, in.data + f.payload, ref.length);
-	hand_on(&p, in.data, f.l3, f.l4, &ref, handler, of);
-}
-
-/* Placement: the payload's one copy. */
-static void take_aggregate(struct nic *n, struct delivery *d,
+static void take_aggregate(struct nic *n, struct vtoe_cqe *c,
 			   nic_handler *handler, void *of)
 {
-	struct tcp_packet p = { .segments = d->count,
-				.segment_max = d->max_segment,
-				.dup_acks = d->duplicate_acks };
-	struct tcp_ref ref = { .length = d->payload_length };
+	struct vtoe_received r;
+	struct tcp_packet p = { .segments = c->u.aggregate.segments,
+				.segment_max = c->u.aggregate.max_segment,
+				.dup_acks = c->u.aggregate.duplicate_acks };
+	struct tcp_ref ref = { .length = (uint32_t)c->result };
 	uint8_t *to = malloc(ref.length + 1);
-	struct segment_cursor c;
-	struct segment s;
+	uint32_t done = 0, head = sizeof(r);
 
+	memcpy(&r, n->guest.memory + ARENA + c->offset, sizeof(r));
+	for (;;) {
+		if (c->length > BUFFER - head || c->offset % BUFFER ||
+		    done + c->length > ref.length)
+			nic_fail("a completion is wrong", EBADMSG);
+		memcpy(to + done, n->guest.memory + ARENA + c->offset + head,
+		       c->length);
+		done += c->length;
+		give_buffers(n, c->offset, 1);
+		if (!(c->flags & VTOE_CQE_CONTINUED))
+			break;
+		*c = continued(n);
+		head = 0;
+	}
+	if (done != ref.length)
+		nic_fail("an aggregate has other bytes than it says", EBADMSG);
 	ref.buffer = (uintptr_t)to;
-	segment_cursor_begin(&c, &d->segments);
-	while (segment_cursor_next(&n->aggregator.pool, &c, UINT32_MAX, &s)) {
-		memcpy(to, (uint8_t *)n->umem + s.ref + s.offset, s.length);
-		to += s.length;
-		if (s.whole)
-			xsk_release(&n->xsk, (uint32_t)s.ref);
-	}
-	hand_on(&p, d->header, d->l3, d->l4, &ref, handler, of);
+	p.refs = &ref;
+	p.ref_count = 1;
+	name_tuple(&p, &r);
+	handler(of, &p);
 }
 
-static void take(struct nic *n, struct delivery *out, unsigned count,
-		 nic_handler *handler, void *of)
+bool nic_receive(struct nic *n, nic_handler *handler, void *of)
 {
-	unsigned i;
+	struct vtoe_cqe c;
 
-	for (i = 0; i < count; i++) {
-		if (out[i].kind == DELIVERY_FRAME) {
-			take_frame(n, &out[i], handler, of);
-			xsk_release(&n->xsk, (uint32_t)out[i].ref);
-		} else {
-			take_aggregate(n, &out[i], handler, of);
-		}
-		aggregate_release(&n->aggregator, &out[i]);
+	clock_forward();
+	turn();
+	if (n->life && stats.tto_frames >= n->life)
+		return false;
+	while (try_wait(&n->guest, &c, 1)) {
+		if (c.user_data == USER_SEGMENT)
+			continue;
+		if (c.user_data != USER_CLAIM || c.stream != n->claim ||
+		    !(c.flags & VTOE_CQE_FRAME))
+			nic_fail("a completion is wrong", EBADMSG);
+		take_aggregate(n, &c, handler, of);
 	}
-}
-
-bool nic_receive(struct nic *n, uint64_t now, nic_handler *handler, void *of)
-{
-	struct delivery out[AGGREGATE_OUT];
-	struct xsk_frame frames[BURST];
-	struct frame_input in = { .flags = FRAME_CHOSEN };
-	unsigned count, i, came;
-
-	while ((count = xsk_receive(&n->xsk, frames, BURST)) > 0)
-		for (i = 0; i < count; i++) {
-			in.data = frames[i].data;
-			in.length = frames[i].length;
-			/* where it is in the memory; releasing rounds down */
-			in.ref = (uint64_t)(in.data - (uint8_t *)n->umem);
-			came = aggregate_push(&n->aggregator, &in, now, out);
-			if (came & AGGREGATE_DROPPED)
-				nic_fail("a frame is dropped", EBADMSG);
-			take(n, out, came, handler, of);
-			if (n->life && !--n->life)
-				return false;
-		}
-	while ((came = aggregate_flush(&n->aggregator, END_BATCH, out,
-				       AGGREGATE_OUT)) > 0)
-		take(n, out, came, handler, of);
 	return true;
 }
 
 /* -- sending --------------------------------------------------------------- */
 
-static uint32_t make_headers(uint8_t *h, const struct tcp_segment *s)
+static void address(struct vtoe_address *to, const struct tcp_tuple *t,
+		    const uint8_t *ip, uint16_t port)
 {
-	static const uint8_t macs[12] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2 };
-	uint32_t length = s->head_bytes + s->length;
-	uint16_t sum;
-
-	memset(h, 0, 54);
-	memcpy(h, macs, 12);
-	if (s->tuple.family == 4) {
-		bytes_put16(h + 12, ETH_P_IP);
-		h[14] = 0x45;
-		h[15] = s->ecn;
-		bytes_put16(h + 16, (uint16_t)(20 + length));
-		h[20] = 0x40;
-		h[22] = 64;
-		h[23] = IPPROTO_TCP;
-		memcpy(h + 26, s->tuple.local, 4);
-		memcpy(h + 30, s->tuple.remote, 4);
-		sum = (uint16_t)~checksum_fold(checksum_sum(h + 14, 20));
-		memcpy(h + 24, &sum, 2);
-		return 34;
-	}
-	bytes_put16(h + 12, ETH_P_IPV6);
-	bytes_put32(h + 14, 0x60000000u | (uint32_t)s->ecn << 20);
-	bytes_put16(h + 18, (uint16_t)length);
-	h[20] = IPPROTO_TCP;
-	h[21] = 64;
-	memcpy(h + 22, s->tuple.local, 16);
-	memcpy(h + 38, s->tuple.remote, 16);
-	return 54;
+	memset(to, 0, sizeof(*to));
+	to->family = t->family == 4 ? VTOE_AF_INET : VTOE_AF_INET6;
+	to->port = port;
+	memcpy(to->ip, ip, 16);
 }
 
-/* A segment that is to be cut goes through the packet socket, any other through
- * AF_XDP, its checksum completed here. What finds no room is lost, as on a
- * wire. */
+/* In three pieces, which need not lie in order. */
+static void lay_out(struct nic *n, struct vtoe_segment *v, uint64_t at,
+		    const uint8_t *payload, uint32_t length)
+{
+	uint32_t third = length / 3, done = 0, i;
+
+	for (i = 0; i < VTOE_SEGMENT_PIECES; i++) {
+		uint32_t bytes = i < 2 ? third : length - done;
+		/* the last one first */
+		uint64_t place = at + (i < 2 ? length - 2 * third +
+						       i * third : 0);
+
+		v->pieces[i] = (struct vtoe_piece){ .key = n->guest.key,
+						    .offset = place,
+						    .length = bytes };
+		memcpy(n->guest.memory + ARENA + place, payload + done, bytes);
+		done += bytes;
+	}
+}
+
 void nic_send(struct nic *n, const struct tcp_segment *s, uint8_t *payload)
 {
-	uint8_t headers[HEADERS];
-	uint32_t l4 = make_headers(headers, s), bytes = l4 + s->head_bytes;
-	struct iovec pieces[2] = { { headers, bytes }, { payload, s->length } };
-	struct packet p = { .count = 2, .headers = (uint16_t)bytes,
-			    .l4 = (uint16_t)l4,
-			    .segment_size = s->segment_size,
-			    .version = s->tuple.family };
-	uint16_t sum;
+	uint64_t at = SEND_AT + (uint64_t)(n->send_slot++ % SEND_SLOTS) *
+					SEND_SLOT;
+	struct vtoe_segment v = { .head_bytes = s->head_bytes,
+				  .ecn = s->ecn,
+				  .segment_size = s->segment_size };
+	struct vtoe_sqe *e;
 
-	memcpy(headers + l4, s->head, s->head_bytes);
-	if (s->length > s->segment_size) {
-		memcpy(p.pieces + 1, pieces, sizeof(pieces));
-		(void)packet_send(n->packet, &p, 1);
-		n->sent_long++;
-		return;
-	}
-	sum = (uint16_t)~checksum_fold(
-		checksum_sum(headers + l4, s->head_bytes) +
-		checksum_sum(payload, s->length));
-	memcpy(headers + l4 + 16, &sum, 2);
-	(void)xsk_send(&n->xsk, pieces, 2);
-	xsk_flush(&n->xsk);
-	n->sent_short++;
+	address(&v.local, &s->tuple, s->tuple.local, s->tuple.local_port);
+	address(&v.remote, &s->tuple, s->tuple.remote, s->tuple.remote_port);
+	memcpy(v.head, s->head, s->head_bytes);
+	lay_out(n, &v, at + sizeof(v), payload, s->length);
+	memcpy(n->guest.memory + ARENA + at, &v, sizeof(v));
+	e = entry(&n->guest, VTOE_OP_SEGMENT, n->claim, USER_SEGMENT);
+	e->offset = at;
+	e->length = sizeof(v);
+	submit(&n->guest);
 }

@@ -2,11 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What a worker that a guest took over could do: it is not root, has no
 # capability and can gain none, has a system call filter, a network and a mount
-# namespace of its own, and no descriptor of another guest.
+# namespace of its own, and no descriptor of another guest. One with the TTO
+# service, too: of the steering it has the two maps, not the program.
 . "$(dirname "$0")/../lib/net.sh"
 net_begin 30 "$0" "$@"
 only_vtoe
 net_up 2
+GUEST3=t$$c
+ctl attach "$GUEST3" uplink=bridge:br0 tto=yes >"$RUN/attach.log" ||
+	error "no guest with tto = yes"
 
 # field NAME: of the worker's status.
 field() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$worker/status"; }
@@ -21,7 +25,7 @@ differ() {
 		fail "worker of $guest: shares the $1 namespace of process $2"
 }
 
-for guest in "$GUEST" "$GUEST2"; do
+for guest in "$GUEST" "$GUEST2" "$GUEST3"; do
 	worker=$(worker_pid "$guest")
 	[ -d "/proc/${worker:-none}" ] || error "vtoectl names no worker"
 	for set in CapInh CapPrm CapEff CapBnd CapAmb; do
@@ -46,6 +50,15 @@ for guest in "$GUEST" "$GUEST2"; do
 		"/proc/$worker/limits")" = 0 ] ||
 		fail "worker of $guest: may write core files"
 done
+# What the last one, of GUEST3, has of the kernel's BPF.
+bpf() {
+	find "/proc/$worker/fd" -lname "anon_inode:bpf$1" | wc -l
+}
+if ctl list --json | grep -q '"tto"'; then
+	check "its number of maps" "$(bpf -map)" 2
+	check "its number of programs" "$(bpf -prog)" 0
+	check "its number of links" "$(bpf '[_-]link')" 0
+fi
 one=$(worker_pid "$GUEST") two=$(worker_pid "$GUEST2")
 [ "$one" != "$two" ] || fail "two guests share a worker"
 worker=$one guest=$GUEST

@@ -67,6 +67,8 @@ static void test_defaults(void **state)
 	assert_int_equal(guest->total_memory, 16ull << 30);
 	assert_int_equal(guest->zerocopy_min, 16384);
 	assert_int_equal(guest->credit, 64);
+	assert_false(guest->tto);
+	assert_int_equal(guest->tto_hold_usec, 0);
 	config_free(&config);
 }
 
@@ -93,7 +95,7 @@ static void test_every_key(void **state)
 		"allow_uid = 0, 1000 4294967294\n"
 		"peers = 1\nlanes = 64\nstreams = 2K\npeer_streams = 17\n"
 		"regions = 3\npeer_memory = 2m\ntotal_memory = 1G\n"
-		"spin_usec = 50\nzerocopy_min = 0\ncredit = 1\n"
+		"spin_usec = 50\nzerocopy_min = 0\ncredit = 1\ntto = no\n"
 		"[vtoed]\n"
 		"run_dir = /run/other\nworker_user = u\ncontrol_group = g\n"
 		"log_level = debug"), 0);
@@ -119,6 +121,7 @@ static void test_every_key(void **state)
 	assert_int_equal(guest->total_memory, 1u << 30);
 	assert_int_equal(guest->spin_usec, 50);
 	assert_int_equal(guest->zerocopy_min, 0);
+	assert_false(guest->tto);
 	assert_string_equal(config.run_dir, "/run/other");
 	assert_string_equal(config.worker_user, "u");
 	assert_string_equal(config.control_group, "g");
@@ -222,6 +225,10 @@ static void test_bad_values(void **state)
 		{ "peer_memory", "18014398509481984K" },
 		{ "total_memory", "9999999999G" },
 		{ "zerocopy_min", "+1" },
+		{ "tto", "on" },
+		{ "tto", "" },
+		{ "tto_hold_usec", "10001" },
+		{ "tto_hold_usec", "-1" },
 	};
 	size_t i;
 
@@ -253,6 +260,11 @@ static void test_contradictions(void **state)
 		      "twice");
 	check_refused("[guest a]\npeer_memory = 2G\ntotal_memory = 1G\n", 1,
 		      "peer_memory");
+	check_refused("[guest a]\ntto = yes\n", 1, "needs uplink");
+	check_refused("[guest a]\nuplink = macvlan:e\ntto = yes\n", 1,
+		      "needs uplink");
+	check_refused("[guest a]\nuplink = bridge:b\ntto_hold_usec = 5\n", 1,
+		      "add tto = yes");
 	/* Between guests: the later one's line. */
 	check_refused("[guest a]\nuplink = bridge:b\naddress = 192.0.2.7/24\n"
 		      "[guest b]\nuplink = bridge:b\naddress = 192.0.2.7/16\n",
@@ -268,6 +280,28 @@ static void test_contradictions(void **state)
 		      "same socket as guest a");
 	check_refused("[guest a]\n[guest b]\nnetns = vtoe-a\n", 2,
 		      "same network namespace as guest a");
+}
+
+static void test_tto(void **state)
+{
+	struct config_guest with;
+
+	(void)state;
+	assert_int_equal(parse("[guest a]\nuplink = bridge:b\ntto = yes\n"
+			       "tto_hold_usec = 10000\n"
+			       "[guest b]\nuplink = netns:n\ntto = yes\n"), 0);
+	with = config.guests[0];
+	assert_true(with.tto);
+	assert_int_equal(with.tto_hold_usec, 10000);
+	assert_true(config.guests[1].tto);
+	assert_int_equal(config.guests[1].tto_hold_usec, 0);
+	/* What a reload has to notice. */
+	config.guests[0].tto = false;
+	assert_false(config_guest_equal(&with, &config.guests[0]));
+	config.guests[0] = with;
+	config.guests[0].tto_hold_usec--;
+	assert_false(config_guest_equal(&with, &config.guests[0]));
+	config_free(&config);
 }
 
 static void test_names_give_macs(void **state)
@@ -296,6 +330,7 @@ int main(void)
 		cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_bad_values),
 		cmocka_unit_test(test_contradictions),
+		cmocka_unit_test(test_tto),
 		cmocka_unit_test(test_names_give_macs),
 	};
 

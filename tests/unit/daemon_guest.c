@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -62,6 +63,40 @@ int network_create(struct network *network, const struct config_guest *guest,
 void network_destroy(struct network *network)
 {
 	network_init(network);
+}
+
+static unsigned int open_steerings;
+static char no_steering[64]; /* why there is none; "": there is */
+
+void steering_init(struct steering *steering)
+{
+	memset(steering, 0, sizeof(*steering));
+}
+
+void steering_open(struct steering *steering, const struct network *network,
+		   const struct config_guest *guest)
+{
+	(void)network;
+	if (!guest->tto)
+		return;
+	strcpy(steering->why, no_steering);
+	if (no_steering[0])
+		return;
+	steering->open = true;
+	steering->steer.claims = eventfd(0, EFD_CLOEXEC);
+	steering->steer.sockets = eventfd(0, EFD_CLOEXEC);
+	steering->ifindex = 7;
+	open_steerings++;
+}
+
+void steering_close(struct steering *steering)
+{
+	if (!steering->open)
+		return;
+	close(steering->steer.claims);
+	close(steering->steer.sockets);
+	steering->open = false;
+	open_steerings--;
 }
 
 void probe_init(struct probe *probe,
@@ -228,7 +263,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct guest *attach(void)
+static struct guest *attach_with(bool tto)
 {
 	struct config_guest config;
 	struct config_error error;
@@ -238,11 +273,21 @@ static struct guest *attach(void)
 	assert_int_equal(config_init_guest(&config, "g", &error), 0);
 	assert_int_equal(config_set_guest(&config, "streams", "10", &error),
 			 0);
+	if (tto) {
+		config.uplink = CONFIG_UPLINK_BRIDGE;
+		config.tto = true;
+		config.tto_hold_usec = 50;
+	}
 	assert_int_equal(config_check_guest(&config, "/nonexistent", &error),
 			 0);
 	guest = guest_attach(&host, &config, VTOE_LOG_INFO, why);
 	assert_non_null(guest);
 	return guest;
+}
+
+static struct guest *attach(void)
+{
+	return attach_with(false);
 }
 
 static void say(uint32_t message)
@@ -279,31 +324,44 @@ static void detach(struct guest *guest)
 
 /* -- the tests ------------------------------------------------------------- */
 
-static void test_set_up(void **state)
+/* What the descriptors are, and that there are so many. */
+static void take_set_up(struct worker_setup *set_up,
+			struct stat files[WORKER_SETUP_FDS])
 {
 	char control[CMSG_SPACE(8 * sizeof(int))];
-	struct worker_setup set_up;
-	struct iovec iov = { &set_up, sizeof(set_up) };
+	struct iovec iov = { set_up, sizeof(*set_up) };
 	struct msghdr message = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control,
 		.msg_controllen = sizeof(control),
 	};
-	struct guest *guest = attach();
+	int fds[WORKER_SETUP_FDS], i;
 	struct cmsghdr *cmsg;
-	int fds[3];
 
-	(void)state;
-	assert_int_equal(guest->state, GUEST_STARTING);
-	assert_int_equal(recvmsg(worker, &message, 0), sizeof(set_up));
+	assert_int_equal(recvmsg(worker, &message, 0), sizeof(*set_up));
 	cmsg = CMSG_FIRSTHDR(&message);
 	assert_non_null(cmsg);
 	assert_int_equal(cmsg->cmsg_len, CMSG_LEN(sizeof(fds)));
 	memcpy(fds, CMSG_DATA(cmsg), sizeof(fds));
-	close(fds[0]);
-	close(fds[1]);
-	close(fds[2]);
+	for (i = 0; i < WORKER_SETUP_FDS; i++) {
+		assert_int_equal(fstat(fds[i], &files[i]), 0);
+		close(fds[i]);
+	}
+}
+
+static void test_set_up(void **state)
+{
+	struct stat files[WORKER_SETUP_FDS];
+	struct worker_setup set_up;
+	struct guest *guest = attach();
+
+	(void)state;
+	assert_int_equal(guest->state, GUEST_STARTING);
+	take_set_up(&set_up, files);
+	assert_true(S_ISCHR(files[3].st_mode)); /* /dev/null */
+	assert_true(S_ISCHR(files[4].st_mode));
+	assert_int_equal(set_up.tto_ifindex, 0);
 	assert_int_equal(set_up.magic, WORKER_SETUP_MAGIC);
 	assert_int_equal(set_up.version, WORKER_SETUP_VERSION);
 	assert_string_equal(set_up.name, "g");
@@ -359,10 +417,15 @@ static void test_breaches(void **state)
 		{ WORKER_END, 8 }, /* of nothing */
 		{ WORKER_END, 9 },
 		{ WORKER_FAILED, sizeof(struct worker_failed) },
+		{ WORKER_NO_TTO, sizeof(struct worker_failed) },
 		{ WORKER_SOCKET, sizeof(struct worker_socket) },
 		{ WORKER_SOCKET, sizeof(struct worker_socket) - 1 },
 		{ WORKER_PEER, sizeof(struct worker_peer) },
 		{ WORKER_PEER, 4096 },
+		{ WORKER_FLOW, sizeof(struct worker_flow) },
+		{ WORKER_FLOW, sizeof(struct worker_flow) + 1 },
+		{ WORKER_REASON, sizeof(struct worker_reason) },
+		{ WORKER_REASON, sizeof(struct worker_header) },
 		{ WORKER_LEAVE, 8 },
 		{ WORKER_QUERY_PEERS, 8 },
 	};
@@ -385,6 +448,88 @@ static void test_breaches(void **state)
 	}
 }
 
+static void ready_with(uint32_t offers)
+{
+	struct worker_header header = { WORKER_READY, offers };
+
+	send(worker, &header, sizeof(header), 0);
+	settle();
+}
+
+/* The steering is there from attach to gone, whatever becomes of workers. */
+static void test_tto(void **state)
+{
+	struct guest *guest = attach_with(true), *other;
+	struct stat files[WORKER_SETUP_FDS];
+	struct worker_setup set_up;
+
+	(void)state;
+	take_set_up(&set_up, files);
+	assert_false(S_ISCHR(files[3].st_mode));
+	assert_false(S_ISCHR(files[4].st_mode));
+	assert_int_equal(set_up.tto_ifindex, 7);
+	assert_int_equal(set_up.tto_hold_usec, 50);
+	assert_false(guest->tto);
+	ready_with(WORKER_OFFERS_TTO);
+	assert_true(guest->tto);
+	assert_string_equal(guest_tto_failure(guest), "");
+	end_worker();
+	settle();
+	assert_int_equal(guest->state, GUEST_STARTING);
+	assert_false(guest->tto);
+	assert_int_equal(open_steerings, 1);
+	take_set_up(&set_up, files);
+	assert_int_equal(set_up.tto_ifindex, 7);
+	ready_with(WORKER_OFFERS_TTO);
+	assert_true(guest->tto);
+	detach(guest);
+	assert_int_equal(open_steerings, 0);
+
+	/* One that did not ask for it cannot offer it. */
+	gone_calls = 0;
+	other = attach();
+	ready_with(WORKER_OFFERS_TTO);
+	assert_false(other->tto);
+	detach(other);
+}
+
+/* Neither the supervisor's failure nor the worker's is the guest's end. */
+static void test_no_tto(void **state)
+{
+	struct worker_failed failed = {
+		.h.message = WORKER_NO_TTO,
+		.error = ENOBUFS,
+		.what = "ring\033",
+	};
+	struct guest *guest;
+
+	(void)state;
+	strcpy(no_steering, "no BPF");
+	guest = attach_with(true);
+	strcpy(no_steering, "");
+	ready_with(0);
+	assert_int_equal(guest->state, GUEST_RUNNING);
+	assert_string_equal(guest_tto_failure(guest), "no BPF");
+	detach(guest);
+
+	gone_calls = 0;
+	guest = attach_with(true);
+	send(worker, &failed, sizeof(failed), 0);
+	ready_with(0);
+	assert_int_equal(guest->state, GUEST_RUNNING);
+	assert_false(guest->tto);
+	assert_non_null(strstr(guest_tto_failure(guest), "ring?: No buffer"));
+	assert_string_equal(guest->failure, "");
+	assert_int_equal(killed_workers, 0);
+	/* It may say so only before it is ready. */
+	send(worker, &failed, sizeof(failed), 0);
+	settle();
+	assert_int_equal(killed_workers, 1);
+	assert_string_equal(guest_tto_failure(guest), "");
+	detach(guest);
+	assert_int_equal(open_steerings, 0);
+}
+
 static void test_hang_up(void **state)
 {
 	struct guest *guest = attach_ready();
@@ -402,6 +547,8 @@ struct asked {
 	unsigned int answers, dones;
 	char error[64];
 	struct worker_socket last;
+	struct worker_flow last_flow;
+	struct worker_reason last_reason;
 };
 
 static void on_answer(struct guest_query *query,
@@ -412,6 +559,11 @@ static void on_answer(struct guest_query *query,
 	asked->answers++;
 	if (packet->message == WORKER_SOCKET)
 		memcpy(&asked->last, packet, sizeof(asked->last));
+	else if (packet->message == WORKER_FLOW)
+		memcpy(&asked->last_flow, packet, sizeof(asked->last_flow));
+	else if (packet->message == WORKER_REASON)
+		memcpy(&asked->last_reason, packet,
+		       sizeof(asked->last_reason));
 }
 
 static void on_done(struct guest_query *query, const char *error)
@@ -468,6 +620,41 @@ static void test_answers(void **state)
 	say(WORKER_END);
 	settle();
 	assert_int_equal(second.dones, 1);
+	assert_int_equal(killed_workers, 0);
+	detach(guest);
+}
+
+static void test_flows(void **state)
+{
+	struct worker_flow flow = {
+		.h.message = WORKER_FLOW,
+		.claim = 9,
+		.rx_bytes = UINT64_MAX,
+	};
+	struct worker_reason reason = {
+		.h.message = WORKER_REASON,
+		.ended = 3,
+	};
+	struct guest *guest = attach_ready();
+	struct asked asked;
+
+	(void)state;
+	ask(guest, &asked);
+	memset(flow.program, '\n', sizeof(flow.program));
+	memset(reason.name, '\033', sizeof(reason.name));
+	send(worker, &flow, sizeof(flow), 0);
+	send(worker, &reason, sizeof(reason), 0);
+	say(WORKER_END);
+	settle();
+	assert_int_equal(asked.answers, 2);
+	assert_int_equal(asked.dones, 1);
+	assert_int_equal(asked.last_flow.claim, 9);
+	assert_true(asked.last_flow.rx_bytes == UINT64_MAX);
+	assert_int_equal(strlen(asked.last_flow.program), 31);
+	assert_null(strchr(asked.last_flow.program, '\n'));
+	assert_int_equal(asked.last_reason.ended, 3);
+	assert_int_equal(strlen(asked.last_reason.name), 31);
+	assert_null(strchr(asked.last_reason.name, '\033'));
 	assert_int_equal(killed_workers, 0);
 	detach(guest);
 }
@@ -620,8 +807,11 @@ int main(void)
 		TEST(test_set_up),
 		TEST(test_failed),
 		TEST(test_breaches),
+		TEST(test_tto),
+		TEST(test_no_tto),
 		TEST(test_hang_up),
 		TEST(test_answers),
+		TEST(test_flows),
 		TEST(test_endless_answer),
 		TEST(test_late_answer),
 		TEST(test_end_with_questions),

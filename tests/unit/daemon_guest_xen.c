@@ -58,6 +58,24 @@ void network_destroy(struct network *network)
 	network_init(network);
 }
 
+void steering_init(struct steering *steering)
+{
+	memset(steering, 0, sizeof(*steering));
+}
+
+void steering_open(struct steering *steering, const struct network *network,
+		   const struct config_guest *guest)
+{
+	(void)steering;
+	(void)network;
+	(void)guest;
+}
+
+void steering_close(struct steering *steering)
+{
+	(void)steering;
+}
+
 void probe_init(struct probe *probe,
 		void (*done)(struct probe *probe, const char *conflict))
 {

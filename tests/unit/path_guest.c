@@ -34,6 +34,12 @@ void pass(uint32_t ms)
 	turn();
 }
 
+void set_now(uint64_t ms)
+{
+	if (ms > now)
+		now = ms;
+}
+
 void start(void)
 {
 	const struct device_limits limits = {
@@ -174,7 +180,7 @@ void join(struct guest *g)
 	vtoe_ring_init(&g->ctl_c, g->memory + VTOE_CTL_COMPLETION_OFFSET,
 		       VTOE_CTL_ENTRIES);
 	q.u.hello.version = VTOE_VERSION_1;
-	q.u.hello.features = PATH_FEATURES;
+	q.u.hello.features = path_features(&device);
 	assert_int_equal(ctl(g, q).result, 0);
 	add_lane(g, ENTRIES, ENTRIES);
 	g->key = region(g, ARENA, BYTES - ARENA,

@@ -59,6 +59,8 @@ void stop(void);
 void turn(void);
 /* Lets time go by, for the device's timers. */
 void pass(uint32_t ms);
+/* Sets the time, which does not go back; no timer runs. */
+void set_now(uint64_t ms);
 
 /* -- a connection -- */
 void join(struct guest *g);

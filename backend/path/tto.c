@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tto.c - the TTO service: the guest owns TCP, and here is what a NIC would do
+ *
+ *	wire ─► XDP (nic/steer.h) ─► AF_XDP queue ─► aggregator ─► claim ─► buffers
+ *	wire ◄─ packet socket or AF_XDP ◄──────────── SEGMENT ◄──── guest's TCP
+ *
+ * A turn takes frames from the queue, a burst at a time, and gives them to the
+ * aggregator; what that gives out belongs to a claim, by its addresses, and is
+ * copied, once, from the frames into buffers of the claim's lane. When the queue
+ * is found empty all collections end (T29), so that nobody waits for a frame that
+ * may never come; or, if the configuration says so, they are held for a short
+ * time in hope of more (T28), and a timer ends them. One notification tells a lane
+ * of all that a turn delivered (I4): device_flush().
+ *
+ * What a lane has no buffer for waits in the frames themselves, up to a share of
+ * them, in order; later frames are dropped then (T45). So memory is bounded by
+ * the frames of the socket, whatever the guest does.
+ *
+ * Nothing here is state of a connection. What a new worker needs to go on is in
+ * the supervisor's map (which claims there are), and in the guest (all else).
+ *
+ * One thread; no call waits, but tto_start(): for the memory and the queue of a
+ * worker that has just died, xsk_start().
+ */
+#include "path/tto_internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "nic/ip.h"
+#include "nic/packet.h"
+
+enum {
+	BURST = 64,
+	TURN_FRAMES = 512,
+	FRAMES = 4096,
+	SEND_FRAMES = 256,
+	HEADROOM = 256, /* XDP's, in a buffer */
+	LINK = 14 + 4,
+};
+
+bool tto_is_built(void)
+{
+	return true;
+}
+
+static struct xsk_config xsk_config_of(const struct tto_config *c)
+{
+	struct xsk_config x = {
+		.ifindex = c->ifindex,
+		.frame_size = 2048,
+		.receive = c->frames ? c->frames : FRAMES,
+		.send = SEND_FRAMES,
+	};
+
+	if (c->mtu + LINK > xsk_frame_max(&x))
+		x.frame_size = 4096;
+	return x;
+}
+
+uint32_t tto_frame_max(uint32_t mtu)
+{
+	struct tto_config c = { .mtu = mtu };
+	struct xsk_config x = xsk_config_of(&c);
+	uint32_t max = xsk_frame_max(&x);
+
+	return mtu + LINK > max ? 0 : max;
+}
+
+uint64_t tto_locked_bytes(const struct tto_config *c)
+{
+	struct xsk_config x = xsk_config_of(c);
+
+	return xsk_memory_bytes(&x);
+}
+
+static void sockets_close(struct tto_sockets *s)
+{
+	int *all[] = { &s->xsk, &s->packet, &s->raw4, &s->raw6 };
+	unsigned i;
+
+	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		if (*all[i] >= 0)
+			close(*all[i]);
+		*all[i] = -1;
+	}
+}
+
+int tto_sockets_open(struct tto_sockets *s, int ifindex, const char **what)
+{
+	int rc;
+
+	*s = (struct tto_sockets){ -1, -1, -1, -1 };
+	*what = "an AF_XDP socket";
+	rc = s->xsk = xsk_socket(0);
+	if (rc >= 0) {
+		*what = "a packet socket";
+		rc = s->packet = packet_socket(ifindex);
+	}
+	if (rc >= 0) {
+		*what = "a raw socket";
+		rc = s->raw4 = ip_raw_socket(VTOE_AF_INET);
+	}
+	if (rc < 0) {
+		sockets_close(s);
+		return rc;
+	}
+	s->raw6 = ip_raw_socket(VTOE_AF_INET6);
+	return 0;
+}
+
+/* -- the lane's part ------------------------------------------------------- */
+
+struct frame_lane *tto_lane(struct lane *lane)
+{
+	struct frame_lane *fl = lane->frames;
+
+	if (fl)
+		return fl;
+	fl = calloc(1, sizeof(*fl));
+	if (!fl)
+		return NULL;
+	fl->buffers = calloc(VTOE_AGGREGATE_MAX, sizeof(*fl->buffers));
+	if (!fl->buffers) {
+		free(fl);
+		return NULL;
+	}
+	list_init(&fl->node);
+	list_init(&fl->claims);
+	list_init(&fl->held);
+	lane->frames = fl;
+	return fl;
+}
+
+static void tto_lane_gone(struct lane *lane)
+{
+	struct tto *t = lane->conn->device->tto;
+	struct frame_lane *fl = lane->frames;
+
+	tto_held_drop(t, fl, NULL);
+	while (!list_empty(&fl->claims))
+		tto_claim_free(t, list_entry(fl->claims.next, struct claim,
+					     lane_node));
+	while (fl->buffer_count)
+		region_put(lane->conn,
+			   fl->buffers[--fl->buffer_count].region);
+	list_del(&fl->node);
+	free(fl->buffers);
+	free(fl);
+	lane->frames = NULL;
+}
+
+/* -- receiving ------------------------------------------------------------- */
+
+/* What a delivery's headers say; its first byte is that of the link's. */
+static const uint8_t *delivery_head(const struct tto *t,
+				    const struct delivery *d)
+{
+	return d->kind == DELIVERY_AGGREGATE ?
+		       d->header : (const uint8_t *)t->umem + d->ref;
+}
+
+/* A frame that came out alone: is it TCP, and right? The aggregator has verified
+ * those that it could have merged. -> where its headers are, in *d */
+static bool frame_is_right(const struct tto *t, struct delivery *d,
+			   struct flow_tuple *tuple)
+{
+	struct frame_input in = { .data = delivery_head(t, d),
+				  .length = d->frame_length };
+	struct frame f;
+	uint32_t length;
+
+	frame_parse(&f, &in);
+	if (!f.has_tcp || f.malformed || !f.version)
+		return false;
+	length = f.payload - f.l4 + f.payload_length;
+	if (!(d->flags & DELIVERY_VERIFIED) &&
+	    !checksum_is_right(frame_pseudo_sum(in.data, f.l3, f.version,
+						length) +
+			       checksum_sum(in.data + f.l4, length)))
+		return false;
+	d->l3 = (uint16_t)f.l3;
+	d->l4 = (uint16_t)f.l4;
+	d->payload_offset = f.payload;
+	d->payload_length = f.payload_length;
+	d->count = 1;
+	d->max_segment = (uint16_t)f.payload_length;
+	tuple->version = f.version;
+	return true;
+}
+
+static bool delivery_tuple(const struct tto *t, struct delivery *d,
+			   struct flow_tuple *tuple)
+{
+	const uint8_t *head = delivery_head(t, d);
+	const uint8_t *ip;
+
+	memset(tuple, 0, sizeof(*tuple));
+	if (d->kind == DELIVERY_FRAME && !frame_is_right(t, d, tuple))
+		return false;
+	ip = head + d->l3;
+	tuple->version = ip[0] >> 4 == 4 ? FLOW_IPV4 : FLOW_IPV6;
+	if (tuple->version == FLOW_IPV4) {
+		memcpy(tuple->source, ip + 12, 4);
+		memcpy(tuple->destination, ip + 16, 4);
+	} else {
+		memcpy(tuple->source, ip + 8, 16);
+		memcpy(tuple->destination, ip + 24, 16);
+	}
+	tuple->source_port = bytes_get16(head + d->l4);
+	tuple->destination_port = bytes_get16(head + d->l4 + 2);
+	return true;
+}
+
+void tto_deliver(struct tto *t, struct delivery *out, unsigned count)
+{
+	struct flow_tuple tuple;
+	struct claim *c;
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		c = NULL;
+		if (delivery_tuple(t, &out[i], &tuple))
+			c = tto_claim_of(t, &tuple);
+		if (!c || !c->lane) {
+			t->device->stats->tto_unclaimed += out[i].count;
+			tto_delivery_end(t, &out[i], true);
+			continue;
+		}
+		tto_neighbour_learn(t, c->local.family, tuple.source,
+				    delivery_head(t, &out[i]) + 6);
+		tto_place(t, c, &out[i]);
+	}
+}
+
+void tto_flush(struct tto *t, const struct flow_key *key,
+	       enum end_reason reason)
+{
+	struct delivery out[AGGREGATE_OUT];
+	unsigned n;
+
+	do {
+		n = key ? aggregate_flush_flow(&t->aggregator, key, reason, out,
+					       AGGREGATE_OUT) :
+			  aggregate_flush(&t->aggregator, reason, out,
+					  AGGREGATE_OUT);
+		tto_deliver(t, out, n);
+	} while (n);
+}
+
+static uint64_t tto_now(const struct tto *t)
+{
+	return t->device->now_us * 1000;
+}
+
+static void tto_push(struct tto *t, const struct xsk_frame *frame)
+{
+	struct frame_input in = {
+		.data = frame->data,
+		.length = frame->length,
+		.flags = FRAME_CHOSEN,
+		/* where it is in the memory; the kernel rounds down */
+		.ref = (uint64_t)(frame->data - (uint8_t *)t->umem),
+	};
+	struct delivery out[AGGREGATE_OUT];
+	unsigned n;
+
+	n = aggregate_push(&t->aggregator, &in, tto_now(t), out);
+	if (n & AGGREGATE_DROPPED) {
+		t->device->stats->tto_unclaimed++;
+		xsk_release(&t->xsk, frame->ref);
+	}
+	tto_deliver(t, out, n & ~AGGREGATE_DROPPED);
+}
+
+/* What has waited long enough. */
+static void tto_expire(struct tto *t)
+{
+	struct delivery out[AGGREGATE_OUT];
+	unsigned n;
+
+	do {
+		n = aggregate_expire(&t->aggregator, tto_now(t), out,
+				     AGGREGATE_OUT);
+		tto_deliver(t, out, n);
+	} while (n);
+}
+
+static void tto_receive(struct tto *t, bool *busy)
+{
+	struct xsk_frame frames[BURST];
+	unsigned total = 0, n, i;
+
+	do {
+		n = xsk_receive(&t->xsk, frames, BURST);
+		for (i = 0; i < n; i++)
+			tto_push(t, &frames[i]);
+		total += n;
+	} while (n && total < TURN_FRAMES);
+	t->more = n != 0;
+	t->device->stats->tto_frames += total;
+	*busy |= total != 0;
+	if (t->config.hold_usec)
+		tto_expire(t);
+	else if (!t->more)
+		tto_flush(t, NULL, END_BATCH);
+}
+
+static void tto_turn(struct device *d, bool *busy)
+{
+	struct tto *t = d->tto;
+
+	tto_place_held(t);
+	tto_receive(t, busy);
+	tto_send_flush(t);
+}
+
+/* -- sleeping -------------------------------------------------------------- */
+
+/* The timer that runs already ends no later: collections end in the order in
+ * which they began. */
+static void tto_set_timer(struct tto *t)
+{
+	uint64_t at = aggregate_deadline(&t->aggregator), now = tto_now(t);
+	uint64_t wait = at > now ? at - now : 0;
+
+	if (at == UINT64_MAX || t->timed)
+		return;
+	t->timer.tv_sec = (long long)(wait / 1000000000);
+	t->timer.tv_nsec = (long long)(wait % 1000000000);
+	io_uring_prep_timeout(uring_sqe(&t->device->uring, &t->timer,
+					TAG_FRAMES), &t->timer, 0, 0);
+	t->timed = true;
+}
+
+static bool tto_arm(struct device *d)
+{
+	struct tto *t = d->tto;
+
+	if (t->more)
+		return false;
+	if (t->config.hold_usec)
+		tto_set_timer(t);
+	if (!t->polled)
+		io_uring_prep_poll_add(uring_sqe(&d->uring, t, TAG_FRAMES),
+				       t->xsk.fd, POLLIN);
+	t->polled = true;
+	return true;
+}
+
+static void tto_woken(struct device *d, void *object)
+{
+	struct tto *t = d->tto;
+
+	if (object == t)
+		t->polled = false;
+	else
+		t->timed = false;
+}
+
+static bool tto_tick(struct device *d)
+{
+	return tto_claims_tick(d->tto);
+}
+
+/* -- requests -------------------------------------------------------------- */
+
+static int tto_flush_request(struct lane *lane, const struct vtoe_sqe *sqe)
+{
+	struct tto *t = lane->conn->device->tto;
+	struct claim *c;
+	int rc;
+
+	if (sqe->stream == VTOE_STREAM_NONE) {
+		tto_flush(t, NULL, END_FLUSH);
+		return 0;
+	}
+	rc = tto_claim_find(lane, sqe->stream, &c);
+	if (!rc)
+		tto_flush(t, c->port ? NULL : &c->key, END_FLUSH);
+	return rc;
+}
+
+static int tto_start_request(struct lane *lane, const struct vtoe_sqe *sqe,
+			     struct vtoe_cqe *cqe)
+{
+	if (!tto_lane(lane))
+		return -ENOMEM;
+	switch (sqe->op) {
+	case VTOE_OP_CLAIM:
+		return tto_claim(lane, sqe, cqe);
+	case VTOE_OP_UNCLAIM:
+		return tto_unclaim(lane, sqe, cqe);
+	case VTOE_OP_SEGMENT:
+		return tto_segment(lane, sqe);
+	case VTOE_OP_AGGREGATE:
+		return tto_buffers_add(lane, sqe);
+	default:
+		return tto_flush_request(lane, sqe);
+	}
+}
+
+static const struct frame_service tto_service = {
+	.start = tto_start_request,
+	.turn = tto_turn,
+	.arm = tto_arm,
+	.woken = tto_woken,
+	.tick = tto_tick,
+	.wants_room = tto_wants_room,
+	.region_gone = tto_buffers_forget,
+	.lane_gone = tto_lane_gone,
+};
+
+/* -- start and end --------------------------------------------------------- */
+
+static uint32_t power_of_two_from(uint32_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n)
+		p *= 2;
+	return p;
+}
+
+static int tto_start_aggregator(struct tto *t, uint32_t frames)
+{
+	struct aggregate_config c;
+	size_t bytes;
+
+	aggregate_config_default(&c);
+	/* a connection of a listener has no claim of its own */
+	c.flows = power_of_two_from(t->claim_max * 2);
+	if (c.flows < 1024)
+		c.flows = 1024;
+	if (c.flows > 65536)
+		c.flows = 65536;
+	c.hold_max = frames / 2;
+	c.backlog = frames;
+	c.drop_bad = true;
+	if (t->config.hold_usec)
+		c.timeout = t->config.hold_usec * 1000ull;
+	if (getrandom(c.secret, sizeof(c.secret), 0) != sizeof(c.secret))
+		return -EIO;
+	bytes = aggregate_bytes(&c);
+	if (!bytes || posix_memalign(&t->memory, 64, bytes))
+		return -ENOMEM;
+	return aggregate_init(&t->aggregator, &c, t->memory, bytes);
+}
+
+static int tto_start_socket(struct tto *t)
+{
+	struct xsk_config x = xsk_config_of(&t->config);
+	int fd = t->config.sockets.xsk, rc;
+
+	t->umem_bytes = xsk_memory_bytes(&x);
+	t->umem = mmap(NULL, t->umem_bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (t->umem == MAP_FAILED) {
+		t->umem = NULL;
+		return -ENOMEM;
+	}
+	t->config.sockets.xsk = -1; /* taken over, whatever comes */
+	rc = xsk_start(&t->xsk, fd, &x, t->umem);
+	if (!rc)
+		rc = steer_queue(t->config.queues, 0, t->xsk.fd);
+	return rc;
+}
+
+static int tto_start_parts(struct tto *t, const char **what)
+{
+	int rc;
+
+	*what = "the TTO service's memory";
+	rc = tto_claims_init(t);
+	if (!rc)
+		rc = tto_start_aggregator(t, t->config.frames);
+	if (rc)
+		return rc;
+	*what = "the AF_XDP socket";
+	return tto_start_socket(t);
+}
+
+int tto_start(struct device *d, const struct tto_config *c, const char **what)
+{
+	struct tto *t = NULL;
+	int rc;
+
+	*what = "the TTO service's memory";
+	if (posix_memalign((void **)&t, 64, sizeof(*t))) {
+		struct tto_sockets s = c->sockets;
+
+		sockets_close(&s);
+		return -ENOMEM;
+	}
+	memset(t, 0, sizeof(*t));
+	t->config = *c;
+	if (!t->config.frames)
+		t->config.frames = FRAMES;
+	t->device = d;
+	t->xsk.fd = -1;
+	list_init(&t->waiting);
+	pool_init(&t->held, sizeof(struct held), 64, t->config.frames);
+	d->tto = t;
+	rc = tto_start_parts(t, what);
+	if (rc) {
+		tto_stop(d);
+		return rc;
+	}
+	d->frames = &tto_service;
+	tto_claims_find(t);
+	return 0;
+}
+
+/* The lanes are gone by now, or go with the process. */
+void tto_stop(struct device *d)
+{
+	struct tto *t = d->tto;
+
+	if (!t)
+		return;
+	d->frames = NULL;
+	d->tto = NULL;
+	if (t->xsk.fd >= 0)
+		xsk_stop(&t->xsk);
+	if (t->umem)
+		munmap(t->umem, t->umem_bytes);
+	sockets_close(&t->config.sockets);
+	tto_claims_free(t);
+	pool_free(&t->held);
+	free(t->memory);
+	free(t);
+}
+
+/* -- what is shown --------------------------------------------------------- */
+
+bool tto_next_flow(const struct device *d, uint32_t *at, struct tto_flow *flow)
+{
+	const struct tto *t = d->tto;
+	const struct claim *c;
+
+	if (!t)
+		return false;
+	if (!*at)
+		*at = 1;
+	while (*at <= t->claim_max && !t->claims[*at])
+		++*at;
+	if (*at > t->claim_max)
+		return false;
+	c = t->claims[(*at)++];
+	memset(flow, 0, sizeof(*flow));
+	flow->claim = c->id;
+	if (c->lane) {
+		flow->conn = c->lane->conn->link.id;
+		flow->pid = c->lane->conn->pid;
+		memcpy(flow->program, c->lane->conn->program,
+		       sizeof(flow->program));
+	}
+	flow->port = c->port;
+	flow->local = c->local;
+	flow->remote = c->remote;
+	flow->aggregates = c->aggregates;
+	flow->segments = c->segments;
+	flow->rx_bytes = c->rx_bytes;
+	flow->dropped = c->dropped;
+	flow->sent = c->sent;
+	flow->tx_bytes = c->tx_bytes;
+	return true;
+}
+
+const char *tto_reason(const struct device *d, unsigned reason, uint64_t *ended,
+		       uint64_t *passed)
+{
+	*ended = *passed = 0;
+	if (!d->tto || reason >= END_REASONS)
+		return NULL;
+	*ended = d->tto->aggregator.stats.ended[reason];
+	*passed = d->tto->aggregator.stats.passed[reason];
+	return event_reason_name(reason);
+}

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tto_claim.c - which flows are whose
+ *
+ * A claim is in three places: here; as a socket that is bound to its local port,
+ * so that no stream and no other claim gets it (and no connection of the kernel
+ * is reset, or resets); and in the supervisor's map, by which the XDP program
+ * steers. The map outlives the worker, with the number that the guest gave as
+ * secret. So a new worker finds there what its predecessor had, binds the ports
+ * again, and keeps all of it, without a lane, until the guests have claimed it
+ * again, or VTOE_CLAIM_SECONDS are over (B9).
+ *
+ * Two claims of one port, for IPv4 and for IPv6, are one entry of the map.
+ */
+#include "path/tto_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "nic/ip.h"
+
+#define INDEX_BITS 20u
+#define INDEX_MASK ((1u << INDEX_BITS) - 1)
+
+static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+/* -- addresses ------------------------------------------------------------- */
+
+/* Both forms of an address, bits that mean nothing left out. */
+static struct vtoe_address clean(const struct vtoe_address *a)
+{
+	struct vtoe_address to = { .family = a->family, .port = a->port };
+
+	memcpy(to.ip, a->ip, tto_ip_bytes(a->family));
+	if (a->family == VTOE_AF_INET6)
+		to.scope = a->scope;
+	return to;
+}
+
+static bool same_ip(const struct vtoe_address *a, const struct vtoe_address *b)
+{
+	return a->family == b->family && !memcmp(a->ip, b->ip, sizeof(a->ip));
+}
+
+static bool is_any(const struct vtoe_address *a)
+{
+	static const uint8_t none[16];
+
+	return !memcmp(a->ip, none, sizeof(none));
+}
+
+static void to_map(uint8_t to[16], const struct vtoe_address *a)
+{
+	if (a->family == VTOE_AF_INET6) {
+		memcpy(to, a->ip, 16);
+		return;
+	}
+	memcpy(to, mapped, sizeof(mapped));
+	memcpy(to + 12, a->ip, 4);
+}
+
+static void from_map(struct vtoe_address *a, const uint8_t from[16],
+		     uint16_t port)
+{
+	memset(a, 0, sizeof(*a));
+	a->port = bytes_get16((const uint8_t *)&port);
+	a->family = VTOE_AF_INET6;
+	memcpy(a->ip, from, 16);
+	if (memcmp(from, mapped, sizeof(mapped)))
+		return;
+	a->family = VTOE_AF_INET;
+	memset(a->ip, 0, sizeof(a->ip));
+	memcpy(a->ip, from + 12, 4);
+}
+
+static void name_for_map(struct claim *c)
+{
+	memset(&c->steer, 0, sizeof(c->steer));
+	bytes_put16((uint8_t *)&c->steer.local_port, c->local.port);
+	if (c->port)
+		return;
+	to_map(c->steer.local, &c->local);
+	to_map(c->steer.remote, &c->remote);
+	bytes_put16((uint8_t *)&c->steer.remote_port, c->remote.port);
+}
+
+/* -- the tables ------------------------------------------------------------ */
+
+int tto_claims_init(struct tto *t)
+{
+	uint32_t n = t->device->limits.streams;
+
+	t->claim_max = n < INDEX_MASK ? n : INDEX_MASK;
+	for (t->bucket_count = 64; t->bucket_count < t->claim_max;)
+		t->bucket_count *= 2;
+	t->claims = calloc(t->claim_max + 1, sizeof(*t->claims));
+	t->generation = calloc(t->claim_max + 1, sizeof(*t->generation));
+	t->buckets = calloc(t->bucket_count, sizeof(*t->buckets));
+	t->ports = calloc(TTO_PORTS, sizeof(*t->ports));
+	t->claim_hint = 1;
+	return t->claims && t->generation && t->buckets && t->ports ? 0 :
+								      -ENOMEM;
+}
+
+/* With the sockets; what is in the map stays. */
+void tto_claims_free(struct tto *t)
+{
+	uint32_t i;
+
+	for (i = 1; t->claims && i <= t->claim_max; i++) {
+		if (t->claims[i] && t->claims[i]->fd >= 0)
+			close(t->claims[i]->fd);
+		free(t->claims[i]);
+	}
+	free(t->claims);
+	free(t->generation);
+	free(t->buckets);
+	free(t->ports);
+}
+
+static struct claim **claim_chain(struct tto *t, const struct claim *c)
+{
+	uint64_t hash;
+
+	if (c->port)
+		return &t->ports[c->local.port];
+	hash = flow_key_hash(&c->key, t->aggregator.config.secret);
+	return &t->buckets[hash & (t->bucket_count - 1)];
+}
+
+static void name_key(struct claim *c)
+{
+	struct flow_tuple tuple = {
+		.version = c->local.family == VTOE_AF_INET6 ? FLOW_IPV6 :
+							      FLOW_IPV4,
+		.source_port = c->remote.port,
+		.destination_port = c->local.port,
+	};
+
+	memcpy(tuple.source, c->remote.ip, 16);
+	memcpy(tuple.destination, c->local.ip, 16);
+	flow_key_make(&c->key, &tuple);
+}
+
+/* Finds it an index, and a place in the tables. */
+static int claim_add(struct tto *t, struct claim *c)
+{
+	struct claim **chain;
+	uint32_t i, n;
+
+	if (t->claim_count == t->claim_max)
+		return -EMFILE;
+	for (n = 0, i = t->claim_hint; t->claims[i] && n < t->claim_max; n++)
+		i = i % t->claim_max + 1;
+	t->claim_hint = i % t->claim_max + 1;
+	t->claims[i] = c;
+	t->claim_count++;
+	t->device->stats->tto_claims++;
+	c->id = (uint32_t)++t->generation[i] << INDEX_BITS | i;
+	if (!c->port)
+		name_key(c);
+	chain = claim_chain(t, c);
+	c->next = *chain;
+	*chain = c;
+	return 0;
+}
+
+static void claim_remove(struct tto *t, struct claim *c)
+{
+	struct claim **link = claim_chain(t, c);
+
+	while (*link != c)
+		link = &(*link)->next;
+	*link = c->next;
+	t->claims[c->id & INDEX_MASK] = NULL;
+	t->claim_count--;
+	t->device->stats->tto_claims--;
+}
+
+static struct claim *claim_new(const struct vtoe_address *local,
+			       const struct vtoe_address *remote, bool port)
+{
+	struct claim *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	list_init(&c->lane_node);
+	c->fd = -1;
+	c->port = port;
+	c->local = *local;
+	if (!port)
+		c->remote = *remote;
+	return c;
+}
+
+/* Is another claim steered by the same entry of the map? */
+static bool shares_entry(struct tto *t, const struct claim *c)
+{
+	const struct claim *other;
+
+	for (other = t->ports[c->local.port]; c->port && other;
+	     other = other->next)
+		if (other != c)
+			return true;
+	return false;
+}
+
+void tto_claim_free(struct tto *t, struct claim *c)
+{
+	if (!shares_entry(t, c))
+		(void)steer_unclaim(t->config.claims, &c->steer);
+	if (c->lane) {
+		tto_held_drop(t, c->lane->frames, c);
+		c->lane->conn->claim_count--;
+	} else {
+		t->orphans--;
+	}
+	if (c->fd >= 0)
+		close(c->fd);
+	list_del(&c->lane_node);
+	claim_remove(t, c);
+	free(c);
+}
+
+/* -- looking up ------------------------------------------------------------ */
+
+int tto_claim_find(struct lane *lane, uint32_t id, struct claim **claim)
+{
+	struct tto *t = lane->conn->device->tto;
+	uint32_t i = id & INDEX_MASK;
+
+	if (!i || i > t->claim_max || !t->claims[i] || t->claims[i]->id != id)
+		return -EBADF;
+	*claim = t->claims[i];
+	return (*claim)->lane == lane ? 0 : -EBADF;
+}
+
+static bool port_takes(const struct claim *c, const struct flow_tuple *tuple)
+{
+	unsigned family = tuple->version == FLOW_IPV6 ? VTOE_AF_INET6 :
+							VTOE_AF_INET;
+
+	return c->local.family == family &&
+	       (is_any(&c->local) ||
+		!memcmp(c->local.ip, tuple->destination, sizeof(c->local.ip)));
+}
+
+struct claim *tto_claim_of(struct tto *t, const struct flow_tuple *tuple)
+{
+	struct flow_key key;
+	struct claim *c;
+	uint64_t hash;
+
+	flow_key_make(&key, tuple);
+	hash = flow_key_hash(&key, t->aggregator.config.secret);
+	for (c = t->buckets[hash & (t->bucket_count - 1)]; c; c = c->next)
+		if (flow_key_is(&c->key, &key))
+			return c;
+	for (c = t->ports[tuple->destination_port]; c; c = c->next)
+		if (port_takes(c, tuple))
+			return c;
+	return NULL;
+}
+
+/* -- claims of a worker that died ------------------------------------------ */
+
+static void orphan_add(struct tto *t, const struct steer_claim *s,
+		       uint64_t secret)
+{
+	static const uint8_t none[16];
+	struct vtoe_address local, remote;
+	bool port = !memcmp(s->remote, none, 16) && !s->remote_port;
+	struct claim *c;
+
+	from_map(&local, s->local, s->local_port);
+	from_map(&remote, s->remote, s->remote_port);
+	c = claim_new(&local, &remote, port);
+	if (!c)
+		return;
+	c->steer = *s;
+	c->secret = secret;
+	if (claim_add(t, c)) {
+		free(c);
+		return;
+	}
+	t->orphans++;
+	c->fd = socket_open(local.family);
+	if (c->fd >= 0)
+		(void)socket_bind(c->fd, &local, local.family);
+}
+
+void tto_claims_find(struct tto *t)
+{
+	struct steer_claim s = { .reserved = 0 };
+	uint64_t secret;
+	uint32_t n;
+
+	for (n = 0; n < t->claim_max &&
+		    !steer_next(t->config.claims, &s, &secret); n++)
+		orphan_add(t, &s, secret);
+	if (t->orphans)
+		device_set_timer(t->device);
+}
+
+bool tto_claims_tick(struct tto *t)
+{
+	uint32_t i;
+
+	for (i = 1; t->orphans && i <= t->claim_max; i++) {
+		struct claim *c = t->claims[i];
+
+		if (!c || c->lane)
+			continue;
+		/* the time begins with the worker's first turns */
+		if (!c->deadline)
+			c->deadline = t->device->now +
+				      VTOE_CLAIM_SECONDS * 1000;
+		else if (c->deadline <= t->device->now)
+			tto_claim_free(t, c);
+	}
+	return t->orphans != 0;
+}
+
+/* One that the guest may take over. A port's tells neither family nor address.
+ * -> -EADDRINUSE: the port is another's */
+static int orphan_take(struct tto *t, const struct claim *want)
+{
+	struct claim *c = *claim_chain(t, want), *next;
+
+	for (; c; c = next) {
+		next = c->next;
+		if (!want->port && !flow_key_is(&c->key, &want->key))
+			continue;
+		if (c->secret != want->secret ||
+		    (c->lane && same_ip(&c->local, &want->local)))
+			return -EADDRINUSE;
+		if (c->lane)
+			continue;
+		/* out of the tables, but not out of the map */
+		claim_remove(t, c);
+		t->orphans--;
+		if (c->fd >= 0)
+			close(c->fd);
+		free(c);
+	}
+	return 0;
+}
+
+/* -- requests -------------------------------------------------------------- */
+
+/* Binds its port: at 0, to a free one. */
+static int reserve(struct claim *c)
+{
+	bool six = c->local.family == VTOE_AF_INET6;
+	struct vtoe_address name;
+	int on = 1, rc = 0;
+
+	c->fd = socket_open(c->local.family);
+	if (c->fd < 0)
+		return c->fd;
+	/* the same port of IPv4 is another claim's */
+	if (six && setsockopt(c->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on,
+			      sizeof(on)))
+		rc = -errno;
+	if (!rc)
+		rc = socket_bind(c->fd, &c->local, c->local.family);
+	if (!rc)
+		rc = socket_name(c->fd, 0, &name);
+	if (!rc)
+		c->local.port = name.port;
+	return rc;
+}
+
+static int steer(struct tto *t, struct claim *c)
+{
+	int rc;
+
+	rc = steer_claim(t->config.claims, &c->steer, c->secret);
+	/* taken over, or its port's other family */
+	if (rc == -EEXIST)
+		return 0;
+	return rc == -E2BIG ? -EMFILE : rc;
+}
+
+/* The claim is complete but for its port. On failure it is freed. */
+static int claim_begin(struct lane *lane, struct claim *c)
+{
+	struct tto *t = lane->conn->device->tto;
+	int rc = 0;
+
+	if (!c->port)
+		name_key(c);
+	if (c->local.port)
+		rc = orphan_take(t, c);
+	if (!rc)
+		rc = reserve(c);
+	if (!rc)
+		rc = claim_add(t, c);
+	if (rc) {
+		if (c->fd >= 0)
+			close(c->fd);
+		free(c);
+		return rc;
+	}
+	c->lane = lane;
+	list_add_tail(&lane->frames->claims, &c->lane_node);
+	lane->conn->claim_count++;
+	name_for_map(c);
+	rc = steer(t, c);
+	if (rc)
+		tto_claim_free(t, c);
+	return rc;
+}
+
+static int connection_of(const struct vtoe_sqe *sqe, struct claim **c,
+			 uint32_t *mtu)
+{
+	struct vtoe_address remote = clean(&sqe->u.address), local;
+	int rc;
+
+	if (!remote.port || is_any(&remote) || sqe->length > 65535)
+		return -EINVAL;
+	rc = ip_route(&remote, &local, mtu);
+	if (rc)
+		return rc;
+	local = clean(&local);
+	/* this namespace's own addresses are not on the wire */
+	if (same_ip(&local, &remote) || !ip_is_ours(&local))
+		return -ENETUNREACH;
+	local.port = (uint16_t)sqe->length;
+	*c = claim_new(&local, &remote, false);
+	return *c ? 0 : -ENOMEM;
+}
+
+static int port_of(const struct tto *t, const struct vtoe_sqe *sqe,
+		   struct claim **c, uint32_t *mtu)
+{
+	struct vtoe_address local = clean(&sqe->u.address);
+
+	if (!is_any(&local) && !ip_is_ours(&local))
+		return -EADDRNOTAVAIL;
+	*mtu = t->config.mtu;
+	*c = claim_new(&local, NULL, true);
+	return *c ? 0 : -ENOMEM;
+}
+
+int tto_claim(struct lane *lane, const struct vtoe_sqe *sqe,
+	      struct vtoe_cqe *cqe)
+{
+	struct tto *t = lane->conn->device->tto;
+	struct claim *c;
+	uint32_t mtu;
+	int rc;
+
+	if (sqe->u.address.family != VTOE_AF_INET &&
+	    (sqe->u.address.family != VTOE_AF_INET6 ||
+	     !(lane->conn->features & VTOE_F_IPV6)))
+		return -EAFNOSUPPORT;
+	if (lane->conn->claim_count >= t->device->limits.peer_streams)
+		return -EMFILE;
+	rc = sqe->op_flags & VTOE_CLAIM_PORT ? port_of(t, sqe, &c, &mtu) :
+					       connection_of(sqe, &c, &mtu);
+	if (rc)
+		return rc;
+	c->secret = sqe->offset;
+	c->user_data = sqe->user_data;
+	rc = claim_begin(lane, c);
+	if (rc)
+		return rc;
+	cqe->stream = c->id;
+	cqe->flags = VTOE_CQE_MORE;
+	cqe->u.address = c->local;
+	cqe->length = mtu;
+	return 0;
+}
+
+int tto_unclaim(struct lane *lane, const struct vtoe_sqe *sqe,
+		struct vtoe_cqe *cqe)
+{
+	struct tto *t = lane->conn->device->tto;
+	struct vtoe_sqe claim = { .op = VTOE_OP_CLAIM };
+	struct vtoe_cqe last = { .result = 0 };
+	struct request *r;
+	struct claim *c;
+	int rc;
+
+	rc = tto_claim_find(lane, sqe->stream, &c);
+	if (rc)
+		return rc;
+	tto_flush(t, c->port ? NULL : &c->key, END_OWNER);
+	if (!c->port)
+		(void)aggregate_forget_flow(&t->aggregator, &c->key);
+	claim.user_data = c->user_data;
+	last.stream = cqe->stream = c->id;
+	tto_claim_free(t, c);
+	/* no request is left for it: then there is also none that waits */
+	r = request_new(lane, NULL, &claim);
+	if (r)
+		request_finish_cqe(r, &last);
+	return 0;
+}

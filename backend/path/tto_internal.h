@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tto_internal.h - what the files of the TTO service share
+ *
+ *   tto.c        the service: start, the turn, what is shown of it
+ *   tto_claim.c  claims, and those that a dead worker left
+ *   tto_place.c  aggregates into the guest's buffers
+ *   tto_send.c   segments onto the wire
+ */
+#ifndef VTOE_PATH_TTO_INTERNAL_H
+#define VTOE_PATH_TTO_INTERNAL_H
+
+#include "engine/aggregate.h"
+#include "engine/bytes.h"
+#include "engine/checksum.h"
+#include "nic/steer.h"
+#include "nic/xsk.h"
+#include "path/path.h"
+#include "path/tto.h"
+
+enum {
+	TTO_PORTS = 65536,
+	TTO_NEIGHBOURS = 1024,
+	TTO_LOCALS = 8,
+};
+
+struct claim {
+	struct list lane_node;
+	struct claim *next; /* of the same port, or in the same bucket */
+	struct lane *lane;  /* NULL: its worker died */
+	uint32_t id;
+	bool port;	    /* a local port, of every peer */
+	struct vtoe_address local, remote;
+	struct steer_claim steer; /* in the map */
+	struct flow_key key;	  /* of its frames; not of a port's */
+	uint64_t secret;
+	uint64_t user_data;
+	int fd;		    /* the socket that has the port; -1 */
+	uint64_t deadline;  /* without a lane: ms; 0: not set yet */
+	uint64_t aggregates, segments, rx_bytes, dropped, sent, tx_bytes;
+};
+
+struct frame_buffer {
+	struct region *region; /* held */
+	uint8_t *at;
+	uint64_t key;
+	uint64_t offset;
+	uint32_t length;
+};
+
+/* A lane's part of the service. */
+struct frame_lane {
+	struct list node; /* on tto.waiting, while `held` is not empty */
+	struct list claims;
+	struct list held; /* struct held, oldest first */
+	uint32_t held_frames;
+	uint32_t buffer_count;
+	struct frame_buffer *buffers; /* VTOE_AGGREGATE_MAX: a stack */
+};
+
+/* A delivery that waits for buffers or room (T45). */
+struct held {
+	struct list node;
+	struct claim *claim;
+	struct delivery delivery;
+};
+
+/* Who has the MAC to which packets for this address go: learned from what comes
+ * from it, so it is good while something does. */
+struct neighbour {
+	uint8_t ip[16];
+	uint8_t family;
+	uint8_t mac[6];
+	uint64_t until; /* ms */
+};
+
+struct tto {
+	struct tto_config config;
+	struct device *device;
+	struct xsk xsk;
+	void *umem;
+	size_t umem_bytes;
+	struct aggregator aggregator;
+	void *memory; /* the aggregator's */
+	struct claim **claims; /* by index, from 1 on */
+	uint16_t *generation;
+	uint32_t claim_count, claim_max, claim_hint;
+	struct claim **buckets; /* of connections */
+	uint32_t bucket_count;	/* a power of two */
+	struct claim **ports;	/* TTO_PORTS */
+	uint32_t orphans;
+	struct list waiting; /* struct frame_lane */
+	struct pool held;
+	bool polled;	/* io_uring watches the socket */
+	bool more;	/* the queue was not empty */
+	bool unsent;	/* frames were queued, and not flushed */
+	bool timed;	/* io_uring has the timer */
+	_Alignas(16) struct __kernel_timespec timer; /* named in a tag */
+	struct neighbour neighbours[TTO_NEIGHBOURS];
+	struct vtoe_address locals[TTO_LOCALS]; /* known to be ours */
+	uint32_t local_next;
+};
+
+/* -- tto.c -- */
+/* What the aggregator gave out: to the claims that it is of. */
+void tto_deliver(struct tto *t, struct delivery *out, unsigned count);
+/* Ends what is being collected of a connection, or of all (NULL). */
+void tto_flush(struct tto *t, const struct flow_key *key,
+	       enum end_reason reason);
+struct frame_lane *tto_lane(struct lane *lane); /* NULL: no memory */
+
+/* -- tto_claim.c -- */
+int tto_claims_init(struct tto *t);
+void tto_claims_free(struct tto *t);
+/* Makes claims without a lane of what a dead worker left in the map. */
+void tto_claims_find(struct tto *t);
+/* Lets go of those that were not claimed again; true while some are left. */
+bool tto_claims_tick(struct tto *t);
+int tto_claim(struct lane *lane, const struct vtoe_sqe *sqe,
+	      struct vtoe_cqe *cqe);
+int tto_unclaim(struct lane *lane, const struct vtoe_sqe *sqe,
+		struct vtoe_cqe *cqe);
+/* Of this lane; -EBADF. */
+int tto_claim_find(struct lane *lane, uint32_t id, struct claim **claim);
+/* Whose frames these are, or NULL. */
+struct claim *tto_claim_of(struct tto *t, const struct flow_tuple *tuple);
+void tto_claim_free(struct tto *t, struct claim *c);
+
+/* -- tto_place.c -- */
+int tto_buffers_add(struct lane *lane, const struct vtoe_sqe *sqe);
+void tto_buffers_forget(struct lane *lane, struct region *r);
+/* Into its lane's buffers, or behind what waits for some; or drops it. */
+void tto_place(struct tto *t, struct claim *c, struct delivery *d);
+/* Gives its frames back; `dropped`: it reached nobody. */
+void tto_delivery_end(struct tto *t, struct delivery *d, bool dropped);
+/* Tries again what waits. */
+void tto_place_held(struct tto *t);
+/* For how many entries of the CQ does the first of them wait; 0: for buffers, or
+ * none does. */
+uint32_t tto_wants_room(const struct lane *lane);
+/* Drops what waits of a claim, or of all (NULL). */
+void tto_held_drop(struct tto *t, struct frame_lane *fl,
+		   const struct claim *c);
+
+/* -- tto_send.c -- */
+int tto_segment(struct lane *lane, const struct vtoe_sqe *sqe);
+void tto_send_flush(struct tto *t);
+void tto_neighbour_learn(struct tto *t, unsigned family, const uint8_t *ip,
+			 const uint8_t *mac);
+
+/* IPv4 in the first four bytes, as the contract has it. */
+static inline unsigned tto_ip_bytes(unsigned family)
+{
+	return family == VTOE_AF_INET6 ? 16 : 4;
+}
+
+#endif

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tto_send.c - the guest's segments onto the wire
+ *
+ * The guest gives a TCP header and names the payload; Ethernet, IP and all
+ * checksums are made here, so no frame leaves with an address that is not this
+ * device's. There are three ways, the cheapest that does (nic/packet.h has what
+ * was measured):
+ *
+ *   AF_XDP	what fits one frame: ACKs, requests; sent at the end of the turn
+ *   packet	what has to be cut, by the kernel or the NIC
+ *   raw IP	as long as the next hop's MAC is not known: the kernel has the
+ *		route, and asks the neighbour. A connection's first segment.
+ *
+ * The order in which a guest gave segments is kept: what waits in the AF_XDP
+ * queue goes first. The next hop's MAC is that of what was last received from the
+ * same address, while that is not long ago: whoever can forge it on our link could
+ * answer ARP as well.
+ */
+#include "path/tto_internal.h"
+
+#include <errno.h>
+#include <net/ethernet.h>
+#include <string.h>
+
+#include "nic/ip.h"
+#include "nic/packet.h"
+
+enum {
+	TCP_MIN = 20,
+	NEIGHBOUR_MS = 30000,
+	LINK_BYTES = 14,
+	HEADERS = LINK_BYTES + 40 + 60,
+	HOPS = 64,
+	TCP_CHECKSUM = 16,
+	TCP_FLAGS = 13,
+};
+
+/* -- neighbours ------------------------------------------------------------ */
+
+static struct neighbour *neighbour_slot(struct tto *t, unsigned family,
+					const uint8_t *ip)
+{
+	unsigned bytes = tto_ip_bytes(family), i;
+	uint32_t h = family;
+
+	/* who makes addresses meet here only makes the kernel look them up */
+	for (i = 0; i < bytes; i++)
+		h = (h ^ ip[i]) * 16777619u;
+	return &t->neighbours[(h ^ h >> 16) % TTO_NEIGHBOURS];
+}
+
+void tto_neighbour_learn(struct tto *t, unsigned family, const uint8_t *ip,
+			 const uint8_t *mac)
+{
+	struct neighbour *n = neighbour_slot(t, family, ip);
+
+	if (mac[0] & 1) /* nobody's */
+		return;
+	n->family = (uint8_t)family;
+	memset(n->ip, 0, sizeof(n->ip));
+	memcpy(n->ip, ip, tto_ip_bytes(family));
+	memcpy(n->mac, mac, sizeof(n->mac));
+	n->until = t->device->now + NEIGHBOUR_MS;
+}
+
+static const uint8_t *neighbour_mac(struct tto *t, const struct vtoe_address *a)
+{
+	const struct neighbour *n = neighbour_slot(t, a->family, a->ip);
+
+	return n->family == a->family && n->until > t->device->now &&
+			       !memcmp(n->ip, a->ip, tto_ip_bytes(a->family)) ?
+		       n->mac : NULL;
+}
+
+/* -- one segment ----------------------------------------------------------- */
+
+struct outgoing {
+	struct vtoe_segment s; /* our copy */
+	struct region *regions[VTOE_SEGMENT_PIECES];
+	struct iovec iov[VTOE_SEGMENT_PIECES + 1]; /* [0]: headers */
+	unsigned count;
+	uint32_t payload;
+	uint32_t l4; /* of headers: where TCP begins */
+	uint8_t headers[HEADERS];
+};
+
+static void pieces_put(struct lane *lane, struct outgoing *o)
+{
+	unsigned i;
+
+	for (i = 0; i < VTOE_SEGMENT_PIECES; i++)
+		if (o->regions[i])
+			region_put(lane->conn, o->regions[i]);
+}
+
+static int pieces_get(struct lane *lane, struct outgoing *o)
+{
+	uint8_t *at;
+	unsigned i;
+	int rc;
+
+	o->count = 1;
+	for (i = 0; i < VTOE_SEGMENT_PIECES; i++) {
+		const struct vtoe_piece *p = &o->s.pieces[i];
+		struct vtoe_sqe e = { .key = p->key, .offset = p->offset };
+
+		if (!p->length)
+			continue;
+		if (p->length > 65535 || o->payload + p->length > 65535)
+			return -EMSGSIZE;
+		rc = request_memory(lane, &e, p->length, VTOE_REGION_READ,
+				    &o->regions[i], &at);
+		if (rc)
+			return rc;
+		o->iov[o->count++] = (struct iovec){ at, p->length };
+		o->payload += p->length;
+	}
+	return 0;
+}
+
+static bool same_address(const struct vtoe_address *a,
+			 const struct vtoe_address *b)
+{
+	return a->family == b->family && a->port == b->port &&
+	       !memcmp(a->ip, b->ip, tto_ip_bytes(a->family));
+}
+
+/* Is it an address of this device? Asking costs system calls, so the answers
+ * are kept. */
+static bool is_local(struct tto *t, const struct vtoe_address *a)
+{
+	unsigned i;
+
+	for (i = 0; i < TTO_LOCALS; i++)
+		if (t->locals[i].family == a->family &&
+		    !memcmp(t->locals[i].ip, a->ip, tto_ip_bytes(a->family)))
+			return true;
+	if (!ip_is_ours(a))
+		return false;
+	t->locals[t->local_next++ % TTO_LOCALS] = *a;
+	return true;
+}
+
+static bool is_covered(struct tto *t, const struct claim *c,
+		       const struct vtoe_segment *s)
+{
+	struct vtoe_address local = s->local;
+
+	if (!c->port)
+		return same_address(&s->local, &c->local) &&
+		       same_address(&s->remote, &c->remote);
+	if (s->remote.family != s->local.family ||
+	    s->local.port != c->local.port ||
+	    s->local.family != c->local.family)
+		return false;
+	return same_address(&local, &c->local) || is_local(t, &s->local);
+}
+
+static int check(struct tto *t, const struct claim *c,
+		 const struct vtoe_segment *s)
+{
+	if (s->head_bytes < TCP_MIN || s->head_bytes > sizeof(s->head) ||
+	    (s->head[12] >> 4) * 4 != s->head_bytes || s->ecn > 3)
+		return -EINVAL;
+	if (bytes_get16(s->head) != s->local.port ||
+	    bytes_get16(s->head + 2) != s->remote.port ||
+	    !is_covered(t, c, s))
+		return -EACCES;
+	return 0;
+}
+
+/* -- headers --------------------------------------------------------------- */
+
+static void make_ip4(uint8_t *ip, const struct vtoe_segment *s, uint32_t length)
+{
+	uint16_t sum;
+
+	ip[0] = 0x45;
+	ip[1] = s->ecn;
+	bytes_put16(ip + 2, (uint16_t)(20 + length));
+	bytes_put16(ip + 6, 0x4000); /* not to be fragmented */
+	ip[8] = HOPS;
+	ip[9] = IPPROTO_TCP;
+	memcpy(ip + 12, s->local.ip, 4);
+	memcpy(ip + 16, s->remote.ip, 4);
+	sum = (uint16_t)~checksum_fold(checksum_sum(ip, 20));
+	memcpy(ip + 10, &sum, sizeof(sum));
+}
+
+static void make_ip6(uint8_t *ip, const struct vtoe_segment *s, uint32_t length)
+{
+	bytes_put32(ip, 0x60000000u | (uint32_t)s->ecn << 20);
+	bytes_put16(ip + 4, (uint16_t)length);
+	ip[6] = IPPROTO_TCP;
+	ip[7] = HOPS;
+	memcpy(ip + 8, s->local.ip, 16);
+	memcpy(ip + 24, s->remote.ip, 16);
+}
+
+/* Ethernet and IP before TCP's, whose checksum is zero. -> bytes */
+static uint32_t make_headers(struct outgoing *o)
+{
+	bool six = o->s.local.family == VTOE_AF_INET6;
+	uint32_t length = o->s.head_bytes + o->payload;
+
+	memset(o->headers, 0, sizeof(o->headers));
+	bytes_put16(o->headers + 12, six ? ETHERTYPE_IPV6 : ETHERTYPE_IP);
+	o->l4 = LINK_BYTES + (six ? 40 : 20);
+	if (six)
+		make_ip6(o->headers + LINK_BYTES, &o->s, length);
+	else
+		make_ip4(o->headers + LINK_BYTES, &o->s, length);
+	memcpy(o->headers + o->l4, o->s.head, o->s.head_bytes);
+	memset(o->headers + o->l4 + TCP_CHECKSUM, 0, 2);
+	return o->l4 + o->s.head_bytes;
+}
+
+static uint64_t pseudo_sum(const struct outgoing *o)
+{
+	return frame_pseudo_sum(o->headers, LINK_BYTES,
+				o->s.local.family == VTOE_AF_INET6 ? FLOW_IPV6 :
+								     FLOW_IPV4,
+				o->s.head_bytes + o->payload);
+}
+
+/* The whole checksum, of what is to leave as it is. */
+static void complete_checksum(struct outgoing *o)
+{
+	uint64_t sum = pseudo_sum(o) + checksum_sum(o->headers + o->l4,
+						    o->s.head_bytes);
+	uint32_t at = 0;
+	unsigned i;
+	uint16_t c;
+
+	for (i = 1; i < o->count; i++) {
+		uint64_t piece = checksum_sum(o->iov[i].iov_base,
+					      o->iov[i].iov_len);
+
+		sum += at % 2 ? checksum_shift(piece) : piece;
+		at += (uint32_t)o->iov[i].iov_len;
+	}
+	c = (uint16_t)~checksum_fold(sum);
+	memcpy(o->headers + o->l4 + TCP_CHECKSUM, &c, sizeof(c));
+}
+
+/* -- the three ways -------------------------------------------------------- */
+
+/* A segment that has to be cut; the checksums are whoever's who cuts. */
+static int send_cut(struct tto *t, struct outgoing *o)
+{
+	struct packet p = {
+		.count = o->count,
+		.headers = (uint16_t)o->iov[0].iov_len,
+		.l4 = (uint16_t)o->l4,
+		.segment_size = o->payload > o->s.segment_size ?
+					o->s.segment_size : 0,
+		.version = o->s.local.family == VTOE_AF_INET6 ? 6 : 4,
+	};
+	uint16_t sum = checksum_fold(pseudo_sum(o));
+	int rc;
+
+	memcpy(o->headers + o->l4 + TCP_CHECKSUM, &sum, sizeof(sum));
+	memcpy(p.pieces + 1, o->iov, sizeof(o->iov[0]) * o->count);
+	tto_send_flush(t);
+	rc = packet_send(t->config.sockets.packet, &p, 1);
+	t->device->stats->tto_cut++;
+	return rc == 1 ? 0 : rc ? rc : -ENOBUFS;
+}
+
+static int send_frame(struct tto *t, struct outgoing *o)
+{
+	int rc;
+
+	complete_checksum(o);
+	rc = xsk_send(&t->xsk, o->iov, o->count);
+	if (rc == -EAGAIN) {
+		tto_send_flush(t);
+		rc = xsk_send(&t->xsk, o->iov, o->count);
+	}
+	if (rc == -EMSGSIZE)
+		return send_cut(t, o);
+	t->unsent = true;
+	return rc == -EAGAIN ? -ENOBUFS : rc;
+}
+
+/* A part of a segment, as one packet. */
+struct part {
+	uint32_t at, length;
+	bool first, last;
+};
+
+static void part_headers(struct outgoing *o, const struct outgoing *whole,
+			 const struct part *p)
+{
+	uint8_t *tcp = o->s.head;
+
+	bytes_put32(tcp + 4, bytes_get32(whole->s.head + 4) + p->at);
+	tcp[TCP_FLAGS] = whole->s.head[TCP_FLAGS];
+	if (!p->first)
+		tcp[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
+	if (!p->last)
+		tcp[TCP_FLAGS] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+}
+
+/* The pieces that lie in [at, at + length) of the payload. */
+static void part_pieces(struct outgoing *o, const struct outgoing *whole,
+			uint32_t at, uint32_t length)
+{
+	unsigned i;
+
+	o->count = 1;
+	o->payload = length;
+	for (i = 1; i < whole->count && length; i++) {
+		uint8_t *base = whole->iov[i].iov_base;
+		uint32_t has = (uint32_t)whole->iov[i].iov_len;
+		uint32_t n;
+
+		if (at >= has) {
+			at -= has;
+			continue;
+		}
+		n = has - at < length ? has - at : length;
+		o->iov[o->count++] = (struct iovec){ base + at, n };
+		length -= n;
+		at = 0;
+	}
+}
+
+static int send_routed(struct tto *t, const struct outgoing *whole)
+{
+	uint32_t size = whole->s.segment_size;
+	struct outgoing o = *whole;
+	struct part p = { .first = true };
+	int fd, rc;
+
+	fd = o.s.local.family == VTOE_AF_INET6 ? t->config.sockets.raw6 :
+						 t->config.sockets.raw4;
+	if (fd < 0)
+		return -EAFNOSUPPORT;
+	tto_send_flush(t);
+	t->device->stats->tto_routed++;
+	if (!size || size > whole->payload)
+		size = whole->payload;
+	do {
+		p.length = whole->payload - p.at < size ? whole->payload - p.at :
+							  size;
+		p.last = p.at + p.length == whole->payload;
+		part_headers(&o, whole, &p);
+		part_pieces(&o, whole, p.at, p.length);
+		o.iov[0].iov_len = make_headers(&o) - LINK_BYTES;
+		o.iov[0].iov_base = o.headers + LINK_BYTES;
+		complete_checksum(&o);
+		rc = ip_send(fd, &o.s.remote, o.iov, o.count);
+		p.at += p.length;
+		p.first = false;
+	} while (!rc && !p.last);
+	return rc == -EAGAIN ? -ENOBUFS : rc;
+}
+
+static int send_one(struct tto *t, struct outgoing *o)
+{
+	const uint8_t *mac = neighbour_mac(t, &o->s.remote);
+
+	if (!mac)
+		return send_routed(t, o);
+	o->iov[0].iov_len = make_headers(o);
+	o->iov[0].iov_base = o->headers;
+	memcpy(o->headers, mac, 6);
+	memcpy(o->headers + 6, t->config.mac, 6);
+	if (o->s.segment_size && o->payload > o->s.segment_size)
+		return send_cut(t, o);
+	return send_frame(t, o);
+}
+
+/* -- the request ----------------------------------------------------------- */
+
+static int segment_copy(struct lane *lane, const struct vtoe_sqe *sqe,
+			struct vtoe_segment *s)
+{
+	struct region *region;
+	uint8_t *at;
+	int rc;
+
+	if (sqe->length != sizeof(*s))
+		return -EINVAL;
+	rc = request_memory(lane, sqe, sqe->length, VTOE_REGION_READ, &region,
+			    &at);
+	if (rc)
+		return rc;
+	span_copy_out(s, (struct span){ at, sizeof(*s) }, sizeof(*s));
+	region_put(lane->conn, region);
+	return 0;
+}
+
+static int segment_send(struct tto *t, struct claim *c, struct outgoing *o)
+{
+	uint32_t size = o->s.segment_size;
+	int rc;
+
+	if (o->payload + HEADERS > 65535 ||
+	    (size && o->payload > size * VTOE_SEGMENT_FRAMES))
+		return -EMSGSIZE;
+	rc = send_one(t, o);
+	t->device->stats->tto_segments++;
+	if (rc == -ENOBUFS || rc == -EAGAIN) {
+		t->device->stats->tto_lost++;
+		rc = -ENOBUFS;
+	}
+	if (rc)
+		return rc;
+	c->sent++;
+	c->tx_bytes += o->payload;
+	t->device->stats->tx_bytes += o->payload;
+	return (int)o->payload;
+}
+
+int tto_segment(struct lane *lane, const struct vtoe_sqe *sqe)
+{
+	struct tto *t = lane->conn->device->tto;
+	struct outgoing o;
+	struct claim *c;
+	int rc;
+
+	memset(&o, 0, offsetof(struct outgoing, headers));
+	rc = tto_claim_find(lane, sqe->stream, &c);
+	if (!rc)
+		rc = segment_copy(lane, sqe, &o.s);
+	if (!rc)
+		rc = check(t, c, &o.s);
+	if (rc)
+		return rc;
+	rc = pieces_get(lane, &o);
+	if (!rc)
+		rc = segment_send(t, c, &o);
+	pieces_put(lane, &o);
+	return rc;
+}
+
+void tto_send_flush(struct tto *t)
+{
+	if (t->unsent)
+		xsk_flush(&t->xsk);
+	t->unsent = false;
+}
