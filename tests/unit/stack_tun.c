@@ -291,6 +291,7 @@ int tun_open(struct tun *t)
 
 	memset(t, 0, sizeof(*t));
 	t->wire.ops = &tun_ops;
+	bytes_put32(t->wire.ipv4, TUN_OWN);
 	t->random = 88172645463325252ull;
 	t->next_port = port;
 	t->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);

@@ -84,7 +84,8 @@ void own_claim_put(struct own_claim *c, bool late)
 		c->state = OWN_CLAIM_DEAD;
 		return;
 	}
-	if (c->state != OWN_CLAIM_READY || !late) {
+	/* a port is wanted again, by the next server */
+	if (c->state != OWN_CLAIM_READY || !late || c->port) {
 		claim_end(c);
 		return;
 	}

@@ -301,6 +301,9 @@ void own_conn_event(struct own_conn *c, uint32_t what, int error)
 	if (what & TCP_EVENT_RESET) {
 		c->reset = c->over = true;
 		c->error = c->left ? 0 : error;
+		/* as Linux: who goes on sending to one that has closed */
+		if (c->eof && !c->shut_write && error == ECONNRESET)
+			c->error = EPIPE;
 	}
 	if (what & TCP_EVENT_CLOSED)
 		c->over = true;

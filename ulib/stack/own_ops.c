@@ -8,7 +8,7 @@
  * IPv4 too, so it uses two ports of the same number.
  *
  * CONNECT claims its one connection, which also tells the local address and the
- * path's MTU; then TCP begins.
+ * path's MTU; then TCP begins. A stream that is bound has its port's claim.
  */
 #include "stack/own.h"
 
@@ -317,14 +317,56 @@ void own_connect_done(struct own_stream *st, int result)
 		st->error = -result; /* nobody waits: SO_ERROR tells */
 }
 
+/* TCP begins, with frames that come by this claim. -> 0 or -errno */
+static int connect_tcp(struct own_stream *st, struct own_claim *c,
+		       const struct vtoe_address *to)
+{
+	struct own *o = own_of(st->s.device);
+	const struct wire *w = o->wire;
+	struct tcp_tuple t = { .zero = { 0 } };
+	int id;
+
+	t.family = (uint8_t)c->local.family;
+	memcpy(t.local, c->local.ip, sizeof(t.local));
+	if (own_address_is_any(&c->local) && t.family == VTOE_AF_INET)
+		memcpy(t.local, w->ipv4, sizeof(w->ipv4));
+	else if (own_address_is_any(&c->local))
+		memcpy(t.local, w->ipv6, sizeof(w->ipv6));
+	memcpy(t.remote, to->ip, sizeof(t.remote));
+	t.local_port = c->local.port;
+	t.remote_port = to->port;
+	id = tcp_connect(o->tcp, &t, own_claim_mss(c), o->device.now_us);
+	if (id < 0)
+		return id == -EADDRINUSE ? -EADDRNOTAVAIL : id;
+	st->conn = own_conn_new(c, id);
+	if (!st->conn) {
+		tcp_free(o->tcp, id, o->device.now_us);
+		return -ENOMEM;
+	}
+	st->conn->stream = st;
+	own_options_apply(st);
+	return 0;
+}
+
+/* By the port that the stream is bound to, or by a claim of this connection. */
 static void connect_begin(struct own_stream *st, const struct request *r)
 {
 	struct own *o = own_of(st->s.device);
 	struct wire_claim what = { .address = r->sqe.u.address };
+	unsigned i;
+	int rc;
 
 	own_address_unmap(&what.address);
-	if (st->use[0].claim)
-		what.port = st->use[0].claim->local.port;
+	for (i = 0; i < 2; i++) {
+		struct own_claim *c = st->use[i].claim;
+
+		if (!c || c->local.family != what.address.family)
+			continue;
+		rc = connect_tcp(st, c, &what.address);
+		if (rc)
+			own_connect_done(st, rc);
+		return;
+	}
 	st->claim = own_claim_new(o, &what);
 	if (st->claim)
 		st->claim->connecting = st;
@@ -335,35 +377,14 @@ static void connect_begin(struct own_stream *st, const struct request *r)
 void own_connect_answered(struct own_stream *st, int result)
 {
 	struct own_claim *c = st->claim;
-	struct own *o = own_of(st->s.device);
-	struct tcp_tuple t = { .zero = { 0 } };
-	int id = result;
 
 	c->connecting = NULL;
 	st->claim = NULL;
-	if (!result) {
-		t.family = (uint8_t)c->local.family;
-		memcpy(t.local, c->local.ip, sizeof(t.local));
-		memcpy(t.remote, c->what.address.ip, sizeof(t.remote));
-		t.local_port = c->local.port;
-		t.remote_port = c->what.address.port;
-		id = tcp_connect(o->tcp, &t, own_claim_mss(c),
-				 o->device.now_us);
-		if (id == -EADDRINUSE)
-			id = -EADDRNOTAVAIL;
-	}
-	if (id > 0) {
-		st->conn = own_conn_new(c, id);
-		if (!st->conn)
-			tcp_free(o->tcp, id, o->device.now_us);
-	}
+	if (!result)
+		result = connect_tcp(st, c, &c->what.address);
 	own_claim_put(c, false); /* the connection has it now */
-	if (st->conn) {
-		st->conn->stream = st;
-		own_options_apply(st);
-	} else {
-		own_connect_done(st, id < 0 ? id : -ENOMEM);
-	}
+	if (result)
+		own_connect_done(st, result);
 }
 
 int toe_connect(struct lane *lane, struct stream *s,

@@ -243,6 +243,10 @@ static int get_info(struct own_stream *st, void *value, uint32_t room)
 	info.tcpi_bytes_received = t.received;
 	info.tcpi_notsent_bytes = (uint32_t)(t.queued - t.acked - t.in_flight);
 	info.tcpi_snd_wnd = t.peer_window;
+	if (st->s.state == STREAM_LISTENING) { /* as Linux has it */
+		info.tcpi_unacked = st->backlog_count;
+		info.tcpi_sacked = st->backlog_max;
+	}
 	if (room > sizeof(info))
 		room = sizeof(info);
 	memcpy(value, &info, room);

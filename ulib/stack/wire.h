@@ -75,6 +75,7 @@ struct wire_ops {
 
 struct wire {
 	const struct wire_ops *ops;
+	uint8_t ipv4[4], ipv6[16]; /* the device's addresses; zeros: none */
 };
 
 #endif
