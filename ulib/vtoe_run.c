@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "run_service.h"
 #include "vtoe.h"
 
 #define SHIM "libvtoe-preload.so"
@@ -24,6 +25,9 @@ static const char usage[] =
 "Runs a command whose TCP sockets live in the vtoe backend.\n"
 "\n"
 "  --socket PATH   the device's socket (default: the only one in /run/vtoe)\n"
+"  --service NAME  toe: the backend's TCP (the default, or $VTOE_SERVICE);\n"
+"                  tto: one in this guest, which outlives the backend;\n"
+"                  auto: tto if the device offers it\n"
 "  --explain       say on stderr, for every socket, where it went and why\n"
 "  --require       fail if there is no backend (default: use the kernel)\n"
 "  --loopback      offload loopback addresses too (default: the kernel's)\n"
@@ -34,7 +38,7 @@ static const char usage[] =
 "Exits with the command's status; 125 if vtoe-run fails, 126 if the command\n"
 "cannot be run, 127 if it is not found.\n";
 
-static _Noreturn void fail(const char *what, const char *why)
+_Noreturn void run_fail(const char *what, const char *why)
 {
 	fprintf(stderr, "vtoe-run: %s: %s\n", what, why);
 	exit(125);
@@ -43,7 +47,7 @@ static _Noreturn void fail(const char *what, const char *why)
 static void set(const char *name, const char *value)
 {
 	if (setenv(name, value, 1))
-		fail(name, strerror(errno));
+		run_fail(name, strerror(errno));
 }
 
 /* The shim: $VTOE_PRELOAD, or in the build tree beside us, or installed. */
@@ -90,7 +94,7 @@ static void add_preload(const char *shim)
 	char *both;
 
 	if (access(shim, R_OK))
-		fail(shim, strerror(errno));
+		run_fail(shim, strerror(errno));
 	add_sanitizer();
 	before = getenv("LD_PRELOAD");
 	if (!before || !*before) {
@@ -101,7 +105,7 @@ static void add_preload(const char *shim)
 		return; /* vtoe-run in vtoe-run */
 	/* what was there comes first: a sanitizer's library must */
 	if (asprintf(&both, "%s:%s", before, shim) < 0)
-		fail("LD_PRELOAD", strerror(ENOMEM));
+		run_fail("LD_PRELOAD", strerror(ENOMEM));
 	set("LD_PRELOAD", both);
 	free(both);
 }
@@ -124,9 +128,10 @@ static void ask_backend(const char *path)
 
 int main(int argc, char **argv)
 {
-	enum { SOCKET = 1, EXPLAIN, REQUIRE, LOOPBACK, STATS, HELP, OPT_VERSION };
+	enum { SOCKET = 1, SERVICE, EXPLAIN, REQUIRE, LOOPBACK, STATS, HELP, OPT_VERSION };
 	static const struct option options[] = {
 		{ "socket", required_argument, NULL, SOCKET },
+		{ "service", required_argument, NULL, SERVICE },
 		{ "explain", no_argument, NULL, EXPLAIN },
 		{ "require", no_argument, NULL, REQUIRE },
 		{ "loopback", no_argument, NULL, LOOPBACK },
@@ -135,6 +140,7 @@ int main(int argc, char **argv)
 		{ "version", no_argument, NULL, OPT_VERSION },
 		{ NULL, 0, NULL, 0 },
 	};
+	const char *service = getenv("VTOE_SERVICE");
 	int option, require = 0;
 
 	/* "+": options after the command are the command's */
@@ -142,9 +148,12 @@ int main(int argc, char **argv)
 		switch (option) {
 		case SOCKET:
 			if (strlen(optarg) > 107)
-				fail(optarg, "too long for a socket's path "
+				run_fail(optarg, "too long for a socket's path "
 					     "(107 bytes at most)");
 			set("VTOE_SOCKET", optarg);
+			break;
+		case SERVICE:
+			service = optarg;
 			break;
 		case EXPLAIN:
 			set("VTOE_EXPLAIN", "1");
@@ -174,6 +183,7 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 125;
 	}
+	run_service(service && *service ? service : "toe");
 	if (require)
 		ask_backend(getenv("VTOE_SOCKET"));
 	add_preload(find_shim());

@@ -127,6 +127,18 @@ int uring_submit(struct uring *u, bool wait)
 	return io_uring_submit_and_get_events(&u->ring);
 }
 
+int uring_wait(struct uring *u, uint64_t usec)
+{
+	struct __kernel_timespec most = {
+		.tv_sec = (int64_t)(usec / 1000000),
+		.tv_nsec = (int64_t)(usec % 1000000 * 1000),
+	};
+	struct io_uring_cqe *cqe;
+
+	u->enters++;
+	return io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &most, NULL);
+}
+
 int uring_poll(struct uring *u)
 {
 	unsigned state = IO_URING_READ_ONCE(*u->ring.sq.kflags);

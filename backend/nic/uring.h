@@ -75,6 +75,8 @@ static inline void uring_use_socket(const struct uring *u,
 
 /* Submits; with `wait`, sleeps until a completion is there. */
 int uring_submit(struct uring *u, bool wait);
+/* The same, and sleeps for so long at most. */
+int uring_wait(struct uring *u, uint64_t usec);
 /* Runs deferred work and submits, if there is any; no sleep, and no system
  * call when there is nothing to do. */
 int uring_poll(struct uring *u);

@@ -5,7 +5,7 @@
  *   1. serve: control rings and lanes on the ready lists, each up to its
  *      credit, then to the end of the list: one greedy lane waits for all
  *      others (fairness)
- *   2. issue: the sends that this gathered, per stream
+ *   2. issue: the sends that this gathered, per stream (toe_issue())
  *   3. flush: publish completions, notify the guests that asked
  *   4. submit: one system call for all of the above; it sleeps if nothing is
  *      ready and everything is armed, which a lane is as soon as all that it
@@ -35,6 +35,7 @@ int device_init(struct device *d, const struct device_limits *limits,
 	memset(d, 0, sizeof(*d));
 	d->limits = *limits;
 	d->stats = stats;
+	d->wake_us = DEVICE_NEVER;
 	spin_init(&d->spin, limits->spin_usec);
 	list_init(&d->conns);
 	list_init(&d->ready);
@@ -119,7 +120,7 @@ void device_set_timer(struct device *d)
 
 static void device_serve(struct device *d, bool *busy)
 {
-	struct list round, *at;
+	struct list round;
 	struct lane *lane;
 	int taken;
 
@@ -149,11 +150,7 @@ static void device_serve(struct device *d, bool *busy)
 			*busy = true;
 		}
 	}
-	while (!list_empty(&d->sending)) {
-		at = d->sending.next;
-		list_del(at);
-		toe_send_next(list_entry(at, struct stream, send_node));
-	}
+	toe_issue(d, busy);
 	if (d->frames)
 		d->frames->turn(d, busy);
 }
@@ -214,27 +211,6 @@ static void device_complete(struct device *d, uint64_t tag, int32_t result,
 			conn_hangup(object);
 		}
 		break;
-	case TAG_RECV:
-		toe_recv_done(object, result, flags);
-		break;
-	case TAG_GENERIC:
-		toe_generic_done(object, result, flags);
-		break;
-	case TAG_SEND:
-		toe_send_done(object, result, flags);
-		break;
-	case TAG_ACCEPT:
-		toe_accept_done(object, result);
-		break;
-	case TAG_CONNECT:
-		toe_connect_done(object, result);
-		break;
-	case TAG_POLL:
-		toe_poll_done(object, result);
-		break;
-	case TAG_LINGER:
-		stream_linger_done(object);
-		break;
 	case TAG_TIMER:
 		device_tick(d);
 		break;
@@ -246,6 +222,7 @@ static void device_complete(struct device *d, uint64_t tag, int32_t result,
 		d->caller_result[tag >> 4 & 3] = result;
 		break;
 	default:
+		toe_complete(tag, result, flags);
 		break;
 	}
 }
@@ -290,6 +267,14 @@ static void device_bury(struct device *d)
 		conn_free(list_entry(at, struct conn, node));
 }
 
+static void device_sleep(struct device *d)
+{
+	if (d->wake_us == DEVICE_NEVER)
+		uring_submit(&d->uring, true);
+	else
+		uring_wait(&d->uring, d->wake_us - d->now_us);
+}
+
 unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy)
 {
 	unsigned events;
@@ -301,13 +286,13 @@ unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy)
 	device_flush(d);
 	device_bury(d);
 	sleep = sleep && list_empty(&d->ready) && list_empty(&d->ready_conns) &&
-		list_empty(&d->quiet_sent) &&
+		list_empty(&d->quiet_sent) && d->wake_us > now_us &&
 		!io_uring_cq_ready(&d->uring.ring) &&
 		(!d->frames || d->frames->arm(d));
 	d->stats->turns++;
 	if (sleep) {
 		d->stats->sleeps++;
-		uring_submit(&d->uring, true);
+		device_sleep(d);
 	} else {
 		uring_poll(&d->uring);
 	}

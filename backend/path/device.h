@@ -317,6 +317,7 @@ struct device_limits {
 };
 
 #define DEVICE_CONNECTS 64
+#define DEVICE_NEVER UINT64_MAX
 
 struct device {
 	struct uring uring;
@@ -345,6 +346,7 @@ struct device {
 	uint64_t groups[DEVICE_GROUP_WORDS]; /* buffer groups in use */
 	uint64_t now;	     /* ms */
 	uint64_t now_us;
+	uint64_t wake_us;    /* a turn sleeps until then at most */
 	struct spin spin;    /* while it is on, lanes are not armed */
 	const struct frame_service *frames; /* or NULL */
 	struct tto *tto;		    /* its own */

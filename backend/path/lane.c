@@ -352,40 +352,13 @@ void request_finish(struct request *r, int32_t result, uint32_t flags)
 	request_finish_cqe(r, &cqe);
 }
 
-static void request_cancel_kernel(struct request *r)
-{
-	struct uring *u = &r->lane->conn->device->uring;
-	uint64_t tag;
-
-	switch (r->sqe.op) {
-	case VTOE_OP_RECV:
-		tag = uring_tag(r, TAG_RECV);
-		break;
-	case VTOE_OP_SEND:
-		tag = uring_tag(r->batch, TAG_SEND);
-		break;
-	case VTOE_OP_ACCEPT:
-		tag = uring_tag(r->stream, TAG_ACCEPT);
-		break;
-	case VTOE_OP_CONNECT:
-		tag = uring_tag(r, TAG_CONNECT);
-		break;
-	case VTOE_OP_POLL:
-		tag = uring_tag(r, TAG_POLL);
-		break;
-	default: /* CLOSE: lingering, ends by itself */
-		return;
-	}
-	io_uring_prep_cancel64(uring_sqe(u, NULL, TAG_IGNORE), tag, 0);
-}
-
 void request_cancel(struct request *r)
 {
 	if (r->finished || r->cancelled || r->settled)
 		return;
 	r->cancelled = true;
 	if (r->busy)
-		request_cancel_kernel(r);
+		toe_cancel_started(r);
 	else
 		request_finish(r, r->done ? (int32_t)r->done : -ECANCELED, 0);
 }

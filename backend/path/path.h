@@ -5,10 +5,18 @@
  * device.c  the turn: serve lanes, submit, sleep, reap, flush
  * conn.c    a connection's life and its control ring
  * lane.c    lane_turn(), completions, requests
- * stream.c  streams, holds, tokens, close
- * toe.c     the table of operations and the simple ones
+ * stream.c  streams, holds, tokens
+ * toe.c     the table of operations and those that are the same everywhere
+ *
+ * and the engine, which knows TCP. Here it is the kernel's sockets:
+ *
+ * stream_socket.c   a stream's making, drain and close
+ * toe_socket.c      the simple operations
  * toe_recv.c, toe_generic.c   receive into posted, into generic buffers
  * toe_send.c, toe_wait.c      send, accept/connect/poll
+ * toe_uring.c       completions of the kernel's
+ *
+ * ulib/stack has another, and links the files above it with that.
  */
 #ifndef VTOE_PATH_PATH_H
 #define VTOE_PATH_PATH_H
@@ -124,9 +132,9 @@ int request_memory(struct lane *lane, const struct vtoe_sqe *sqe,
 void region_put(struct conn *c, struct region *r);
 
 /* -- stream.c -- */
-/* A stream for a socket; takes over fd on success. -EMFILE, -ENOMEM. */
-int stream_new(struct lane *lane, int fd, unsigned family,
-	       struct stream **stream);
+/* Enters a stream, all zero but for what its engine has set, that the lane holds;
+ * it is freed with free(). -EMFILE, -ENOMEM. */
+int stream_enter(struct lane *lane, struct stream *s, unsigned family);
 /* Finds a stream that the lane holds; -EBADF, -EACCES. */
 int stream_find(struct lane *lane, uint32_t id, struct stream **stream);
 struct hold *stream_hold_of(struct stream *s, struct lane *lane);
@@ -136,17 +144,15 @@ void stream_unhold(struct hold *h, bool abort);
 void stream_op_begin(struct stream *s);
 /* A kernel operation came back; frees the stream if it was the last. */
 void stream_op_end(struct stream *s);
-/* A send ended: a draining stream may be able to close. */
-void stream_drained(struct stream *s);
-void stream_abort(struct stream *s);
-void stream_linger_done(struct stream *s);
+/* Cancels the requests on one of its queues; of one lane, or of all (NULL). */
+void stream_cancel_queue(struct list *queue, const struct lane *lane);
 int stream_share(struct stream *s, uint8_t token[16]);
 int stream_adopt(struct lane *lane, const uint8_t token[16],
 		 struct stream **stream);
 /* Expires tokens and drains, each half second; true while there are some. */
 bool stream_tick(struct device *d);
 
-/* -- the TOE service -- */
+/* -- toe.c -- */
 /* Started: completes later, by its request. */
 #define TOE_ASYNC 0x40000000
 /* Done, and no completion is wanted. */
@@ -154,12 +160,53 @@ bool stream_tick(struct device *d);
 
 void toe_start(struct lane *lane, const struct vtoe_sqe *sqe);
 
-int toe_recv(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
-	     struct vtoe_cqe *cqe);
-int toe_grq_add(struct lane *lane, struct stream *s,
-		const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
-int toe_grq_mode(struct lane *lane, struct stream *s,
-		 const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
+/* -- every engine: what the files above call -- */
+
+/* An operation: -> its result, TOE_ASYNC or TOE_SILENT. */
+typedef int toe_function(struct lane *lane, struct stream *s,
+			 const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
+toe_function toe_open, toe_bind, toe_connect, toe_listen, toe_accept, toe_send,
+	toe_recv, toe_shutdown, toe_setopt, toe_getopt, toe_getname, toe_poll,
+	toe_grq_add, toe_grq_mode;
+
+/* Once a turn, when everything that was ready has been served: starts what that
+ * gathered. May set d->wake_us. */
+void toe_issue(struct device *d, bool *busy);
+/* A completion of the kernel's, for a tag of the engine's. */
+void toe_complete(uint64_t tag, int32_t result, uint32_t flags);
+/* Asks for the end of a request that is `busy`. */
+void toe_cancel_started(struct request *r);
+/* Everything queued is with the kernel; all of its answers were taken: quiet sends
+ * that had none have succeeded. */
+void toe_send_submitted(struct device *d);
+void toe_send_settle(struct device *d);
+/* A listener whose lanes may have room again. */
+void toe_accept_next(struct stream *s);
+
+/* No hold is left: what was submitted finishes, everything else ends. */
+void stream_drain(struct stream *s);
+/* Something ended: a draining stream may be able to close. */
+void stream_drained(struct stream *s);
+/* Looks at a draining one each half second; true: it still drains. */
+bool stream_drain_on(struct stream *s);
+
+/* A lane holds the stream no more: ends its generic receive. */
+void toe_generic_unhold(struct stream *s, const struct lane *lane);
+/* Tries the lane's starved streams again. */
+void toe_generic_feed(struct lane *lane);
+void toe_generic_free(struct lane *lane);
+void toe_generic_region_gone(struct lane *lane, struct region *r);
+/* Its completion, which waited for room, is in the CQ. */
+void toe_generic_posted(struct stream *s);
+
+/* -- the kernel's sockets -- */
+
+/* A stream for a socket; takes over fd on success. -EMFILE, -ENOMEM. */
+int stream_new(struct lane *lane, int fd, unsigned family,
+	       struct stream **stream);
+void stream_abort(struct stream *s);
+void stream_linger_done(struct stream *s);
+
 void toe_recv_next(struct stream *s);
 /* Before others look at the socket: readable means one byte again. */
 void toe_recv_lowat_reset(struct stream *s);
@@ -168,32 +215,8 @@ void toe_recv_done(struct request *r, int32_t result, uint32_t flags);
 void toe_generic_arm(struct stream *s);
 void toe_generic_cancel(struct stream *s);
 void toe_generic_done(struct stream *s, int32_t result, uint32_t flags);
-/* A lane holds the stream no more: ends its generic receive. */
-void toe_generic_unhold(struct stream *s, const struct lane *lane);
-/* Tries the lane's starved streams again. */
-void toe_generic_feed(struct lane *lane);
-void toe_generic_free(struct lane *lane);
-void toe_generic_region_gone(struct lane *lane, struct region *r);
-void toe_generic_posted(struct stream *s);
-
-/* Everything queued is with the kernel; all of its answers were taken: quiet sends
- * that had none have succeeded. */
-void toe_send_submitted(struct device *d);
-void toe_send_settle(struct device *d);
-int toe_send(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
-	     struct vtoe_cqe *cqe);
-int toe_shutdown(struct lane *lane, struct stream *s,
-		 const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
 void toe_send_next(struct stream *s);
 void toe_send_done(struct send_batch *b, int32_t result, uint32_t flags);
-
-int toe_accept(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
-	       struct vtoe_cqe *cqe);
-int toe_connect(struct lane *lane, struct stream *s,
-		const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
-int toe_poll(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
-	     struct vtoe_cqe *cqe);
-void toe_accept_next(struct stream *s);
 void toe_accept_done(struct stream *s, int32_t result);
 void toe_connect_done(struct request *r, int32_t result);
 void toe_poll_done(struct request *r, int32_t result);

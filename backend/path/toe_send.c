@@ -184,6 +184,18 @@ void toe_send_next(struct stream *s)
 	}
 }
 
+void toe_issue(struct device *d, bool *busy)
+{
+	struct list *at;
+
+	(void)busy;
+	while (!list_empty(&d->sending)) {
+		at = d->sending.next;
+		list_del(at);
+		toe_send_next(list_entry(at, struct stream, send_node));
+	}
+}
+
 int toe_send(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 	     struct vtoe_cqe *cqe)
 {

@@ -166,7 +166,7 @@ static void test_close_blocked(void **state)
 	turns(10);
 	entry(&a, VTOE_OP_CLOSE, l, 4);
 	vtoe_ring_submit(&a.sq);
-	while (n < SMALL + 3 && try_wait(&a, &c, 100)) {
+	while (n < SMALL + 4 && try_wait(&a, &c, 100)) {
 		n++;
 		if (c.flags & VTOE_CQE_MORE)
 			continue;

@@ -45,6 +45,15 @@ struct guest {
 extern struct device device;
 extern struct vtoe_stats stats;
 
+/* -- the engine, and the network that its peers are in: path_kernel.c has the
+ * kernel's sockets, stack_world.c a TCP of our own -- */
+extern const uint32_t world_own, world_peer; /* addresses, of host order */
+int world_network(void); /* of this process, once */
+int world_start(const struct device_limits *limits);
+void world_stop(void);
+/* Microseconds, at a time of the test's clock. */
+uint64_t world_us(uint64_t ms);
+
 void start(void);
 void stop(void);
 void turn(void);

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * run_service.c - starts vtoe-stack for a program with the TTO service
+ *
+ * vtoe-stack must be nobody's child: a program that waits for its children would
+ * meet one that it does not know. So a child starts it and ends. On one pipe it
+ * says where its socket is, or why it cannot. Of another one the program and all
+ * of its children keep the writing end, at a high number: when that is closed, the
+ * last of them has ended.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "run_service.h"
+#include "vtoe.h"
+
+#define STACK "vtoe-stack"
+
+/* The stack: $VTOE_STACK, or in the build tree beside us, or installed. */
+static const char *find_stack(void)
+{
+	static char path[PATH_MAX];
+	const char *given = getenv("VTOE_STACK");
+	char self[PATH_MAX - sizeof("/" STACK)];
+	ssize_t n;
+
+	if (given && *given)
+		return given;
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n > 0) {
+		self[n] = '\0';
+		*strrchr(self, '/') = '\0';
+		snprintf(path, sizeof(path), "%s/" STACK, self);
+		if (!access(path, X_OK))
+			return path;
+	}
+	snprintf(path, sizeof(path), "%s/" STACK, STACK_DIR);
+	return path;
+}
+
+static int device_offers_tto(void)
+{
+	struct vtoe_params params = { .name = "vtoe-run" };
+	struct vtoe *ctx;
+	int offers;
+
+	if (vtoe_open(&ctx, &params))
+		return 0;
+	offers = !!(vtoe_device(ctx)->features & VTOE_F_TTO);
+	vtoe_close(ctx);
+	return offers;
+}
+
+static _Noreturn void become_stack(const char *stack, int ready, int life)
+{
+	const char *device = getenv("VTOE_SOCKET");
+	char ready_text[16], life_text[16];
+	pid_t pid = fork();
+
+	if (pid)
+		_exit(pid < 0);
+	fcntl(ready, F_SETFD, 0);
+	fcntl(life, F_SETFD, 0);
+	snprintf(ready_text, sizeof(ready_text), "%d", ready);
+	snprintf(life_text, sizeof(life_text), "%d", life);
+	unsetenv("LD_PRELOAD");
+	execl(stack, STACK, device ? device : "", ready_text, life_text,
+	      (char *)NULL);
+	dprintf(ready, "-%s: %s", stack, strerror(errno));
+	_exit(1);
+}
+
+/* What it says, up to the pipe's end. */
+static void hear_stack(int from, char *line, size_t room)
+{
+	size_t have = 0;
+	ssize_t n;
+
+	while (have < room - 1) {
+		n = read(from, line + have, room - 1 - have);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
+	line[have] = '\0';
+}
+
+/* Where programs do not look for their own descriptors. */
+static void keep_life(int life)
+{
+	struct rlimit files = { .rlim_cur = 256 };
+	int at;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	at = files.rlim_cur > 1000 ? 971 : (int)files.rlim_cur - 1;
+	if (fcntl(life, F_DUPFD, at) < 0)
+		run_fail(STACK, strerror(errno));
+	close(life);
+}
+
+static void start_stack(void)
+{
+	const char *stack = find_stack();
+	int ready[2], life[2], status = 0;
+	char line[512];
+	pid_t pid;
+
+	if (pipe2(life, O_CLOEXEC) || pipe2(ready, O_CLOEXEC))
+		run_fail(STACK, strerror(errno));
+	pid = fork();
+	if (!pid)
+		become_stack(stack, ready[1], life[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		run_fail(STACK, "cannot fork");
+	close(ready[1]);
+	close(life[0]);
+	hear_stack(ready[0], line, sizeof(line));
+	close(ready[0]);
+	if (*line != '+')
+		run_fail(STACK, *line == '-' ? line + 1 : "it ended at once");
+	if (setenv("VTOE_SOCKET", line + 1, 1))
+		run_fail("VTOE_SOCKET", strerror(errno));
+	keep_life(life[1]);
+}
+
+void run_service(const char *service)
+{
+	if (!strcmp(service, "toe"))
+		return;
+	if (strcmp(service, "tto") && strcmp(service, "auto"))
+		run_fail(service, "no service: toe, tto or auto");
+	if (!strcmp(service, "tto") || device_offers_tto())
+		start_stack();
+}

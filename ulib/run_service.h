@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run_service.h - which service of the device vtoe-run's program has
+ */
+#ifndef VTOE_RUN_SERVICE_H
+#define VTOE_RUN_SERVICE_H
+
+/*
+ * `service`: "toe": nothing is to be done; "tto": vtoe-stack is started, and
+ * VTOE_SOCKET is its socket from then on; "auto": "tto" where the device offers
+ * that. Exits with a message if it cannot be.
+ */
+void run_service(const char *service);
+
+/* vtoe_run.c's: says so, exits 125. */
+_Noreturn void run_fail(const char *what, const char *why);
+
+#endif
