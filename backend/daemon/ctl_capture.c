@@ -2,8 +2,8 @@
 /*
  * ctl_capture.c - `vtoectl capture`: from a worker's socket to a file
  *
- * The supervisor answers with a socket on which the guest's worker tells of each
- * packet (control_capture.c). To end in order is to shut that socket down for
+ * The supervisor answers with a socket on which the guest's worker tells of
+ * each packet (control_capture.c). To end in order is to shut that socket down for
  * reading, which a signal handler can do: the worker's next packet finds it
  * so, what is under way is still read, and then comes the end of the file. When
  * that comes without our doing, the worker has ended.

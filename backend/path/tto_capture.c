@@ -3,8 +3,8 @@
  * tto_capture.c - a copy of what a guest gets and sends, for `vtoectl capture`
  *
  * The frames on the wire are not what the guest sees, and on the guest's
- * interface tcpdump sees none of them: the XDP program has taken them. So this is
- * the one place where an aggregate can be looked at as the guest got it: with
+ * interface tcpdump sees none of them: the XDP program has taken them. So this
+ * is the one place where an aggregate can be looked at as the guest got it: with
  * its generated header, as one packet; and a segment as the guest gave it.
  *
  * The socket is vtoectl's, which came from the supervisor (setup.h,

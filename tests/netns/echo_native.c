@@ -2,12 +2,13 @@
 /*
  * echo_native ADDRESS PORT BYTES [ROUNDS] - TCP of a kind over the TTO service
  *
- * Claims a connection to a server that echoes, and a local port; sends BYTES in
- * one segment, which is to be cut, takes them back as aggregates, each of which
- * it acknowledges; ROUNDS times (1), then resets. Nothing is sent twice: this is
- * for networks that lose nothing. Prints `claimed ID ID` (the connection's claim,
- * the port's), waits for a line or the end of its standard input and begins;
- * then prints `received N in N of N, of N at most`: bytes, aggregates, segments.
+ * Claims a connection to a server that echoes, and a local port; sends BYTES
+ * in one segment, which is to be cut, takes them back as aggregates, each of
+ * which it acknowledges; ROUNDS times (1), then resets. Nothing is sent twice:
+ * this is for networks that lose nothing. Prints `claimed ID ID` (of the
+ * connection, of the port), waits for a line or the end of its standard input
+ * and begins; then prints `received N in N of N, of N at most`: bytes,
+ * aggregates, segments.
  */
 #include <arpa/inet.h>
 #include <errno.h>
