@@ -9,7 +9,7 @@
 #include "stack_tun.h"
 
 const uint32_t world_own = TUN_OWN, world_peer = TUN_PEER;
-static struct tun tun;
+struct tun stack_tun;
 struct own own;
 extern struct device device __attribute__((alias("own")));
 
@@ -41,9 +41,9 @@ int world_start(const struct device_limits *limits)
 	struct own_params p;
 	int rc;
 
-	if (tun.wire.ops)
-		tun_close(&tun); /* of a test that failed */
-	rc = tun_open(&tun);
+	if (stack_tun.wire.ops)
+		tun_close(&stack_tun); /* of a test that failed */
+	rc = tun_open(&stack_tun);
 	if (rc)
 		return rc;
 	own_params_init(&p);
@@ -52,7 +52,7 @@ int world_start(const struct device_limits *limits)
 	p.tcp.time_wait = p.tcp.fin_wait_2 = 100000;
 	p.tcp.delack = 1000; /* tests wait for some turns only */
 	p.claims = 512;
-	p.wire = &tun.wire;
+	p.wire = &stack_tun.wire;
 	return own_init(&own, &p, &stats);
 }
 
@@ -66,8 +66,8 @@ void world_stop(void)
 		usleep(200);
 	}
 	assert_int_equal(own.conn_count, 0);
-	assert_int_equal(tun.buffers, 0);
+	assert_int_equal(stack_tun.buffers, 0);
 	assert_int_equal(own.claim_used, own.late_count);
 	own_free(&own);
-	tun_close(&tun);
+	tun_close(&stack_tun);
 }

@@ -7,8 +7,8 @@
  * there; and buffers that the worker fills with what it received (AGGREGATE). A
  * buffer is the worker's until a completion names it, then TCP's until the
  * application has read it. Little in a large buffer is copied out, and the buffer
- * given back at once; so is all, while TCP has half of them: readers that are slow
- * must not starve the others, which could not even hear an ACK.
+ * given back at once; and so is everything while half of them are TCP's: a reader
+ * that is slow must not starve the others.
  *
  * The worker may die at any time. Then segments under way are lost, as on a wire;
  * a session with the next worker is opened, with new memory, and all claims are
@@ -467,12 +467,12 @@ static void packet_add(struct wire_tto *t, struct tto_buffer *b,
 		       uint32_t skip, uint32_t bytes)
 {
 	struct tcp_packet *p = &t->event.packet;
-	bool scarce = b->session->out > b->session->buffer_count / 2;
 	struct tto_buffer *own = NULL;
+	struct session *s = b->session;
 
 	if (bytes && p->ref_count == TCP_REFS_MAX)
 		bytes = 0; /* 4 MiB: it cannot be */
-	if (bytes && (bytes <= COPY_BYTES || scarce))
+	if (bytes && (bytes <= COPY_BYTES || s->out > s->buffer_count / 2))
 		own = buffer_copy(b->b.at + skip, bytes);
 	if (!bytes || own)
 		tto_give_back(&t->wire, &b->b);
