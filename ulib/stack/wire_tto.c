@@ -86,6 +86,7 @@ struct session {
 	struct tto_buffer *buffers;
 	uint32_t free_slots;
 	uint64_t since_us;
+	bool unwatched;
 	bool want_all; /* to hear of segments that were sent, too */
 	bool slot_busy[SLOTS_MAX]; /* has a segment that is under way */
 	uint16_t free_slot[SLOTS_MAX];
@@ -393,6 +394,7 @@ static void tto_use(struct wire_tto *t, struct session *s, uint64_t now_us)
 
 	t->now = s;
 	s->since_us = now_us;
+	s->unwatched = true;
 	t->page = *page;
 	memcpy(t->wire.ipv4, page->ipv4, sizeof(page->ipv4));
 	memcpy(t->wire.ipv6, page->ipv6, sizeof(page->ipv6));
@@ -743,6 +745,10 @@ static bool tto_arm(struct wire *w)
 
 	if (!s)
 		return true;
+	if (s->unwatched) { /* its descriptors are new to the caller */
+		s->unwatched = false;
+		return false;
+	}
 	all = s->free_slots <= s->slot_count / 2;
 	if (all != s->want_all)
 		vtoe_lane_want_all(s->lane, all);
