@@ -98,6 +98,7 @@ struct wire_tto {
 	uint64_t retry_us, retry_after;
 	uint64_t ask_us; /* claims that were refused are asked for again */
 	uint64_t losses;
+	bool fresh; /* the descriptors are others than before */
 	/* an aggregate of which more is to come */
 	bool partial;
 	uint32_t partial_left;
@@ -364,6 +365,7 @@ static void tto_use(struct wire_tto *t, struct session *s)
 	const struct vtoe_device_page *page = vtoe_device(s->ctx);
 
 	t->now = s;
+	t->fresh = true;
 	t->page = *page;
 	memcpy(t->wire.ipv4, page->ipv4, sizeof(page->ipv4));
 	memcpy(t->wire.ipv6, page->ipv6, sizeof(page->ipv6));
@@ -698,11 +700,16 @@ static void tto_flush(struct wire *w)
 
 static bool tto_arm(struct wire *w)
 {
-	struct session *s = tto_of(w)->now;
+	struct wire_tto *t = tto_of(w);
+	struct session *s = t->now;
 	bool all;
 
 	if (!s)
 		return true;
+	if (t->fresh) { /* nobody watches them yet */
+		t->fresh = false;
+		return false;
+	}
 	all = s->free_slots <= s->slot_count / 2;
 	if (all != s->want_all)
 		vtoe_lane_want_all(s->lane, all);
