@@ -308,6 +308,8 @@ int main(int argc, char **argv)
 	run_background(r);
 	run_loop(r);
 	run_clean(r);
+	own_free(&r->own);
 	wire_tto_close(r->wire);
+	free(r);
 	return 0;
 }

@@ -740,7 +740,8 @@ static void tto_flush(struct wire *w)
 
 static bool tto_arm(struct wire *w)
 {
-	struct session *s = tto_of(w)->now;
+	struct wire_tto *t = tto_of(w);
+	struct session *s = t->now;
 	bool all;
 
 	if (!s)
