@@ -697,8 +697,10 @@ static void test_bad_checksums(void **state)
 		f.family = i & 1 ? V6 : V4;
 		if (i & 2)
 			f.flags = FLAG_SYN;
-		if (i & 4)
+		if (i & 4) {
 			f.payload = 0;
+			f.remote_port += i; /* never seen before */
+		}
 		good = f;
 		f.bad_tcp = i & 8 || f.family == V6;
 		f.bad_ip = !f.bad_tcp;
