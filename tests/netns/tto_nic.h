@@ -15,7 +15,7 @@
 
 #include "engine/tcp.h"
 #include "nic/steer.h"
-#include "path_guest.h"
+#include "tests/unit/path_guest.h"
 
 struct nic {
 	int ifindex;

@@ -2,8 +2,8 @@
 /*
  * nic_ip - what the kernel's routes say, and which addresses are ours
  *
- * An address that is taken for ours may be claimed, and sent from; so each kind of
- * address that is not one must be told from those that are.
+ * An address that is taken for ours may be claimed, and sent from; so each kind
+ * of address that is not one must be told from those that are.
  */
 #include <setjmp.h>
 #include <stdarg.h>
