@@ -455,6 +455,16 @@ static void test_too_long_frame(void **state)
 
 typedef void change(struct vtoe_segment *s);
 
+static void piece_reserved(struct vtoe_segment *s)
+{
+	s->pieces[2].reserved = 1; /* also of one that is not used */
+}
+
+static void pad(struct vtoe_segment *s)
+{
+	s->pad[7] = 1;
+}
+
 static void head_16(struct vtoe_segment *s)
 {
 	s->head_bytes = 16;
@@ -627,6 +637,8 @@ static const struct {
 	int error;
 	bool connection, port; /* at which claims is it wrong? */
 } changes[] = {
+	{ piece_reserved, -EINVAL, true, true },
+	{ pad, -EINVAL, true, true },
 	{ head_16, -EINVAL, true, true },
 	{ head_0, -EINVAL, true, true },
 	{ head_21, -EINVAL, true, true },
