@@ -3,10 +3,11 @@
  * span.h - a checked stretch of guest memory
  *
  * A span is made by the region table only (port/region.c), after its bounds
- * were checked against values that the guest can no longer change. Payload is
- * moved by the kernel straight into or out of it; the few bytes that the
- * backend itself moves (large socket options) go through the two copies here,
- * and nowhere else.
+ * were checked against values that the guest can no longer change. The TOE
+ * service's payload is moved by the kernel straight into or out of it; what the
+ * backend itself writes (aggregates, large socket options), and what it reads in
+ * order to look at it, goes through the two copies here. (What it only sends on,
+ * a segment's payload, is read by nic/, once, whatever it says.)
  */
 #ifndef VTOE_BASE_SPAN_H
 #define VTOE_BASE_SPAN_H

@@ -50,6 +50,7 @@ struct control_client {
 	size_t filled;
 	char *output; /* what is left to send */
 	size_t output_length, output_sent;
+	int descriptor; /* that goes with it; -1 */
 };
 
 static void control_free(struct control_client *client)
@@ -59,6 +60,8 @@ static void control_free(struct control_client *client)
 		list_del(&client->link);
 		client->control->client_count--;
 	}
+	if (client->descriptor >= 0)
+		close(client->descriptor);
 	free(client->output);
 	free(client);
 }
@@ -153,15 +156,41 @@ static int control_read(struct control_client *client)
 	return 0;
 }
 
+/* A part of the output; the first one has the descriptor with it. */
+static ssize_t control_send(struct control_client *client)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { .bytes = { 0 } };
+	struct iovec iov = { client->output + client->output_sent,
+			     client->output_length - client->output_sent };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (client->descriptor >= 0) {
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.align), &client->descriptor,
+		       sizeof(int));
+		message.msg_control = control.bytes;
+		message.msg_controllen = sizeof(control.bytes);
+	}
+	n = sendmsg(client->watch.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n > 0 && client->descriptor >= 0) {
+		close(client->descriptor);
+		client->descriptor = -1;
+	}
+	return n;
+}
+
 static int control_flush(struct control_client *client)
 {
 	ssize_t n;
 
 	while (client->output) {
-		n = send(client->watch.fd,
-			 client->output + client->output_sent,
-			 client->output_length - client->output_sent,
-			 MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = control_send(client);
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -1;
 		client->output_sent += (size_t)n;
@@ -192,10 +221,17 @@ static void control_on_client(struct loop_watch *watch, uint32_t events)
 
 void control_answer(struct control_client *client, struct json_object *answer)
 {
+	control_answer_with(client, answer, -1);
+}
+
+void control_answer_with(struct control_client *client,
+			 struct json_object *answer, int descriptor)
+{
 	size_t length;
 	const char *text;
 
 	client->busy = false;
+	client->descriptor = descriptor;
 	text = json_object_to_json_string_length(
 		answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
 		&length);
@@ -243,6 +279,7 @@ static void control_accept(struct control *control, int fd)
 		goto refuse;
 	client->control = control;
 	client->watch.fd = -1;
+	client->descriptor = -1;
 	client->watch.ready = control_on_client;
 	list_init(&client->link);
 	loop_timer_init(&client->timer, control_on_timer);

@@ -15,6 +15,7 @@
 
 #include "daemon/log.h"
 #include "daemon/control.h"
+#include "daemon/control_capture.h"
 #include "daemon/control_describe.h"
 #include "daemon/supervisor.h"
 
@@ -393,6 +394,20 @@ static void command_flows(struct supervisor *s, struct control_client *client,
 	command_ask_workers(s, client, request, WORKER_QUERY_FLOWS, 0);
 }
 
+static void command_capture(struct supervisor *s,
+			    struct control_client *client,
+			    struct json_object *request)
+{
+	struct guest *guest;
+	bool all;
+
+	guest = command_find(s, client, request, &all);
+	if (guest)
+		control_capture(guest, client, request);
+	else if (all)
+		control_refuse(client, "capture: name a guest");
+}
+
 /* Without a guest's name: the supervisor's own level, and every guest's. */
 static void command_log_level(struct supervisor *s,
 			      struct control_client *client,
@@ -454,6 +469,7 @@ static const struct command {
 	{ "sockets", command_sockets },
 	{ "peers", command_peers },
 	{ "flows", command_flows },
+	{ "capture", command_capture },
 	{ "log-level", command_log_level },
 	{ "link", command_link },
 };

@@ -83,15 +83,47 @@ static int ctl_send(int fd, struct json_object *request)
 	return sent == length ? 0 : -1;
 }
 
+/* Reads; *descriptor becomes the first one that comes, and that is all that may
+ * come. */
+static ssize_t ctl_read(int fd, char *at, size_t size, int *descriptor)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { at, size };
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = CMSG_LEN(sizeof(int)),
+	};
+	struct cmsghdr *c;
+	ssize_t n;
+	int came;
+
+	n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+	c = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+	    c->cmsg_len != CMSG_LEN(sizeof(came)))
+		return n;
+	memcpy(&came, CMSG_DATA(c), sizeof(came));
+	if (*descriptor < 0)
+		*descriptor = came;
+	else
+		close(came);
+	return n;
+}
+
 /* Reads one line; the caller frees it. */
-static char *ctl_receive(int fd)
+static char *ctl_receive(int fd, int *descriptor)
 {
 	size_t length = 0, size = 65536;
 	char *line = malloc(size), *grown;
 	ssize_t n;
 
 	while (line) {
-		n = read(fd, line + length, size - length);
+		n = ctl_read(fd, line + length, size - length, descriptor);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
@@ -119,14 +151,28 @@ static char *ctl_receive(int fd)
 struct json_object *ctl_request(const char *socket_path,
 				struct json_object *request)
 {
+	struct json_object *answer;
+	int descriptor;
+
+	answer = ctl_request_descriptor(socket_path, request, &descriptor);
+	if (descriptor >= 0)
+		close(descriptor);
+	return answer;
+}
+
+struct json_object *ctl_request_descriptor(const char *socket_path,
+					   struct json_object *request,
+					   int *descriptor)
+{
 	struct json_object *answer = NULL;
 	char *line;
 	int fd;
 
+	*descriptor = -1;
 	fd = ctl_connect(socket_path);
 	if (fd < 0)
 		return NULL;
-	line = ctl_send(fd, request) ? NULL : ctl_receive(fd);
+	line = ctl_send(fd, request) ? NULL : ctl_receive(fd, descriptor);
 	if (!line) {
 		fprintf(stderr, "vtoectl: %s: no answer: %s: see vtoed's log\n",
 			socket_path, strerror(errno));

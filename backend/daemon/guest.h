@@ -115,6 +115,11 @@ void guest_free(struct guest *guest);
 void guest_ask(struct guest *guest, uint32_t message, uint32_t value,
 	       struct guest_query *query);
 
+/* The same with the socket of a capture, which stays the caller's. */
+void guest_ask_capture(struct guest *guest,
+		       const struct worker_capture *question, int socket,
+		       struct guest_query *query);
+
 /* Why TTO is not offered though it is wanted; "". */
 const char *guest_tto_failure(const struct guest *guest);
 const char *guest_state_name(const struct guest *guest);

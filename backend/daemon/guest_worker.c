@@ -245,10 +245,32 @@ void guest_on_query_timer(struct loop_timer *timer)
 	guest_end_query(guest, "the worker does not answer");
 }
 
-void guest_ask(struct guest *guest, uint32_t message, uint32_t value,
-	       struct guest_query *query)
+/* To a worker that runs: without waiting. @fd: -1, or goes with it. */
+static int guest_send(struct guest *guest, const void *packet, size_t bytes,
+		      int fd)
 {
-	struct worker_header header = { message, value };
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { .bytes = { 0 } };
+	struct iovec iov = { (void *)(uintptr_t)packet, bytes };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(sizeof(fd));
+		memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+		message.msg_control = control.bytes;
+		message.msg_controllen = sizeof(control.bytes);
+	}
+	return sendmsg(guest->process.channel, &message,
+		       MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : 0;
+}
+
+static void guest_ask_with(struct guest *guest, const void *question,
+			   size_t bytes, int fd, struct guest_query *query)
+{
 	bool first = list_empty(&guest->queries);
 
 	list_init(&query->link);
@@ -257,8 +279,7 @@ void guest_ask(struct guest *guest, uint32_t message, uint32_t value,
 		query->done(query, "the worker is not running");
 		return;
 	}
-	if (send(guest->process.channel, &header, sizeof(header),
-		 MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+	if (guest_send(guest, question, bytes, fd)) {
 		query->done(query, "the worker does not listen");
 		return;
 	}
@@ -266,6 +287,21 @@ void guest_ask(struct guest *guest, uint32_t message, uint32_t value,
 	if (first)
 		loop_timer_set(guest->host->loop, &guest->query_timer,
 			       ANSWER_MS);
+}
+
+void guest_ask(struct guest *guest, uint32_t message, uint32_t value,
+	       struct guest_query *query)
+{
+	struct worker_header header = { message, value };
+
+	guest_ask_with(guest, &header, sizeof(header), -1, query);
+}
+
+void guest_ask_capture(struct guest *guest,
+		       const struct worker_capture *question, int socket,
+		       struct guest_query *query)
+{
+	guest_ask_with(guest, question, sizeof(*question), socket, query);
 }
 
 /* A text of a worker: terminated, and printable on anybody's terminal. */
@@ -287,6 +323,7 @@ static size_t guest_packet_size(const union guest_packet *packet)
 		return sizeof(packet->h);
 	case WORKER_FAILED:
 	case WORKER_NO_TTO:
+	case WORKER_REFUSED:
 		return sizeof(packet->failed);
 	case WORKER_SOCKET:
 		return sizeof(packet->socket);
@@ -303,6 +340,10 @@ static size_t guest_packet_size(const union guest_packet *packet)
 static void guest_clean_answer(union guest_packet *packet)
 {
 	switch (packet->h.message) {
+	case WORKER_REFUSED:
+		guest_clean_text(packet->failed.what,
+				 sizeof(packet->failed.what));
+		break;
 	case WORKER_SOCKET:
 		guest_clean_text(packet->socket.program,
 				 sizeof(packet->socket.program));

@@ -133,6 +133,11 @@ out:
 	return result;
 }
 
+/*
+ * Root (worker_user = root) goes the same way: the user stays what it is, but
+ * its capabilities go, and with an empty bounding set and no_new_privs nothing
+ * that it executed could have them again.
+ */
 int isolation_identity(uid_t uid, gid_t gid, const char **what)
 {
 	if (isolation_drop_bounding_set())

@@ -11,7 +11,7 @@
  *			 its own; needs CAP_SYS_ADMIN
  *  (here the worker opens what it needs: io_uring, and the sockets of TTO)
  *  isolation_identity() the unprivileged user, no capability but CAP_IPC_LOCK,
- *			 none to regain
+ *			 none to regain; also where that user is root
  *  (here TTO starts: it reads what another worker left, and locks memory, for
  *  which the limit is one of the user's, whom all workers share)
  *  isolation_last()	 no capability

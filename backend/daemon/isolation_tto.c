@@ -38,6 +38,8 @@ const struct isolation_syscall isolation_tto[] = {
 	ANY(connect),
 
 	ANY(sendmmsg), /* segments */
+	ANY(recvmsg),  /* the supervisor's questions: a capture's has a
+			* descriptor (worker_tto.c) */
 };
 
 const size_t isolation_tto_count =

@@ -11,7 +11,8 @@
  * of the guest's steering (nic/steer.h). What does not exist is /dev/null. The
  * worker then gives up what it holds (capabilities, new privileges, its user,
  * system calls), and answers WORKER_READY. After that each WORKER_QUERY gets
- * its answers in order, ended by WORKER_END. The supervisor trusts no field of
+ * its answers in order, ended by WORKER_END; WORKER_CAPTURE, which has the only
+ * descriptor that ever comes after the set-up, too. The supervisor trusts no field of
  * an answer: it checks lengths, terminates strings, and kills a worker that
  * breaks this protocol.
  *
@@ -40,7 +41,7 @@ struct worker_setup {
 	uint8_t pad0[2];
 	uint8_t ipv6[16];
 	uint32_t link;		  /* enum vtoe_link */
-	uint32_t uid;		  /* to become; 0 in tests only */
+	uint32_t uid;		  /* to become */
 	uint32_t gid;
 	uint32_t log_level;	  /* enum vtoe_log_level */
 	uint32_t max_peers;	  /* connected applications */
@@ -78,6 +79,7 @@ enum worker_message {
 	WORKER_NO_TTO = 6, /* before WORKER_READY: struct worker_failed */
 	WORKER_FLOW = 7,   /* answer: struct worker_flow */
 	WORKER_REASON = 8, /* answer: struct worker_reason */
+	WORKER_REFUSED = 9, /* answer, the only one: struct worker_failed */
 
 	WORKER_QUERY_SOCKETS = 16, /* header only */
 	WORKER_QUERY_PEERS = 17,
@@ -85,6 +87,7 @@ enum worker_message {
 	WORKER_SET_LINK = 19, /* value: enum vtoe_link; answer: WORKER_END */
 	WORKER_LEAVE = 20, /* tell the guests, close, exit 0 */
 	WORKER_QUERY_FLOWS = 21, /* of TTO; and the end reasons */
+	WORKER_CAPTURE = 22, /* struct worker_capture, and a socket: of TTO */
 };
 
 #define WORKER_OFFERS_TTO 1u
@@ -98,6 +101,14 @@ struct worker_failed {
 	struct worker_header h;
 	int32_t error; /* errno */
 	char what[124];
+};
+
+/* A copy of packets to the SOCK_SEQPACKET socket that is with it: each is a
+ * struct tto_captured (path/tto_capture.h) with its bytes. */
+struct worker_capture {
+	struct worker_header h;
+	uint32_t claim; /* 0: of all */
+	uint32_t snap;	/* bytes of a packet; 0: all */
 };
 
 /* One stream, or one socket that a guest left to its own kernel. */

@@ -8,12 +8,14 @@
  * for a command line that is no request at all.
  */
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/ctl_capture.h"
 #include "daemon/ctl_request.h"
 #include "daemon/ctl_show.h"
 
@@ -28,6 +30,9 @@ static const char ctl_usage[] =
 	"  peers [NAME]              show the connected applications\n"
 	"  flows [NAME]              show the flows of the TTO service, and why\n"
 	"                            aggregates ended\n"
+	"  capture NAME              write the packets of the TTO service, as the\n"
+	"                            guest gets and sends them, as pcapng (-w,\n"
+	"                            --claim, --seconds, --count, --snap)\n"
 	"  log-level [NAME] LEVEL    error, warning, info or debug\n"
 	"  link NAME up|down         tell the guest about its link\n"
 	"options:\n"
@@ -35,6 +40,11 @@ static const char ctl_usage[] =
 	"  -s, --socket SOCKET       its control socket (DIR/vtoed.ctl)\n"
 	"      --json                print the answer as it is\n"
 	"      --watch SECONDS       repeat until interrupted\n"
+	"  -w, --write FILE          capture to this file (standard output)\n"
+	"      --claim ID            capture one claim (see flows)\n"
+	"      --seconds N           capture so long\n"
+	"      --count N             capture so many packets\n"
+	"      --snap BYTES          capture so much of each\n"
 	"      --help, --version\n"
 	"See vtoectl(8).\n";
 
@@ -43,6 +53,8 @@ struct ctl_options {
 	char path[256];
 	bool json;
 	unsigned int watch; /* seconds; 0: once */
+	struct ctl_capture capture;
+	bool captures; /* some option of its was given */
 };
 
 struct ctl_command {
@@ -134,6 +146,7 @@ static const struct ctl_command ctl_commands[] = {
 	{ "sockets", ctl_build_any_name, ctl_show_sockets },
 	{ "peers", ctl_build_any_name, ctl_show_peers },
 	{ "flows", ctl_build_any_name, ctl_show_flows },
+	{ "capture", ctl_build_name, NULL },
 	{ "log-level", ctl_build_log_level, NULL },
 	{ "link", ctl_build_link, NULL },
 };
@@ -197,6 +210,12 @@ static int ctl_show(const struct ctl_options *options,
 	return ctl_report_errors(guests);
 }
 
+/* Packets come of it, and no answer to show. */
+static bool ctl_is_capture(const struct ctl_command *command)
+{
+	return !strcmp(command->name, "capture");
+}
+
 static int ctl_run(const struct ctl_options *options,
 		   const struct ctl_command *command,
 		   struct json_object *request)
@@ -204,6 +223,9 @@ static int ctl_run(const struct ctl_options *options,
 	struct json_object *answer;
 	int status;
 
+	if (ctl_is_capture(command))
+		return ctl_capture_run(&options->capture, options->socket,
+				       request);
 	for (;;) {
 		answer = ctl_request(options->socket, request);
 		if (!answer)
@@ -218,17 +240,19 @@ static int ctl_run(const struct ctl_options *options,
 	}
 }
 
-static int ctl_parse_watch(struct ctl_options *options, const char *text)
+/* -1: go on; else the exit status. */
+static int ctl_parse_number(const char *option, const char *of, uint32_t max,
+			    const char *text, uint32_t *number)
 {
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
 
-	if (*end || end == text || !n || n > 86400) {
-		fprintf(stderr, "vtoectl: --watch: \"%s\" is not a number of "
-			"seconds from 1 to 86400\n", text);
+	if (*end || *text < '0' || *text > '9' || !n || n > max) {
+		fprintf(stderr, "vtoectl: --%s: \"%s\" is not a number%s from "
+			"1 to %" PRIu32 "\n", option, text, of, max);
 		return 2;
 	}
-	options->watch = (unsigned int)n;
+	*number = (uint32_t)n;
 	return -1;
 }
 
@@ -238,7 +262,32 @@ static void ctl_set_run_dir(struct ctl_options *options, const char *dir)
 	options->socket = options->path;
 }
 
-enum { CTL_JSON = 256, CTL_WATCH, CTL_HELP, CTL_VERSION };
+enum { CTL_JSON = 256, CTL_WATCH, CTL_HELP, CTL_VERSION,
+       CTL_CLAIM, CTL_SECONDS, CTL_COUNT, CTL_SNAP };
+
+static int ctl_parse_capture(struct ctl_options *options, int option,
+			     const char *text)
+{
+	struct ctl_capture *capture = &options->capture;
+
+	options->captures = true;
+	switch (option) {
+	case CTL_CLAIM:
+		return ctl_parse_number("claim", "", UINT32_MAX, text,
+					&capture->claim);
+	case CTL_SECONDS:
+		return ctl_parse_number("seconds", "", 1000000, text,
+					&capture->seconds);
+	case CTL_COUNT:
+		return ctl_parse_number("count", " of packets", UINT32_MAX,
+					text, &capture->count);
+	case CTL_SNAP:
+		return ctl_parse_number("snap", " of bytes", 262144, text,
+					&capture->snap);
+	}
+	capture->file = strcmp(text, "-") ? text : NULL;
+	return -1;
+}
 
 /* -1: go on; else the exit status. */
 static int ctl_parse(int argc, char **argv, struct ctl_options *options)
@@ -248,6 +297,11 @@ static int ctl_parse(int argc, char **argv, struct ctl_options *options)
 		{ "socket", required_argument, NULL, 's' },
 		{ "json", no_argument, NULL, CTL_JSON },
 		{ "watch", required_argument, NULL, CTL_WATCH },
+		{ "write", required_argument, NULL, 'w' },
+		{ "claim", required_argument, NULL, CTL_CLAIM },
+		{ "seconds", required_argument, NULL, CTL_SECONDS },
+		{ "count", required_argument, NULL, CTL_COUNT },
+		{ "snap", required_argument, NULL, CTL_SNAP },
 		{ "help", no_argument, NULL, CTL_HELP },
 		{ "version", no_argument, NULL, CTL_VERSION },
 		{ NULL, 0, NULL, 0 },
@@ -256,7 +310,7 @@ static int ctl_parse(int argc, char **argv, struct ctl_options *options)
 	int option;
 
 	while (status < 0 &&
-	       (option = getopt_long(argc, argv, "r:s:", longs, NULL)) >= 0) {
+	       (option = getopt_long(argc, argv, "r:s:w:", longs, NULL)) >= 0) {
 		switch (option) {
 		case 'r':
 			ctl_set_run_dir(options, optarg);
@@ -268,7 +322,15 @@ static int ctl_parse(int argc, char **argv, struct ctl_options *options)
 			options->json = true;
 			break;
 		case CTL_WATCH:
-			status = ctl_parse_watch(options, optarg);
+			status = ctl_parse_number("watch", " of seconds", 86400,
+						  optarg, &options->watch);
+			break;
+		case 'w':
+		case CTL_CLAIM:
+		case CTL_SECONDS:
+		case CTL_COUNT:
+		case CTL_SNAP:
+			status = ctl_parse_capture(options, option, optarg);
 			break;
 		case CTL_HELP:
 			fputs(ctl_usage, stdout);
@@ -308,7 +370,11 @@ int main(int argc, char **argv)
 	request = json_object_new_object();
 	ctl_add_text(request, "command", command->name);
 	status = 2;
-	if (command->build(request, argc - optind - 1, argv + optind + 1))
+	if (ctl_is_capture(command) ? options.json || options.watch :
+				      options.captures)
+		fprintf(stderr, "vtoectl: wrong options for %s: see vtoectl "
+			"--help\n", command->name);
+	else if (command->build(request, argc - optind - 1, argv + optind + 1))
 		fprintf(stderr, "vtoectl: wrong arguments for %s: see vtoectl "
 			"--help\n", command->name);
 	else

@@ -209,7 +209,6 @@ static void worker_check(int rc, const char *const *what)
 /* The privilege phases, in the order that isolation.h gives. */
 static void worker_confine(struct worker *w)
 {
-	const bool give_up = w->setup.uid; /* else a test */
 	const char *what = NULL;
 
 	worker_limit(w);
@@ -218,14 +217,12 @@ static void worker_confine(struct worker *w)
 	worker_tto_open(&w->tto);
 	worker_check(isolation_mounts(&what), &what);
 	worker_open_device(w);
-	if (give_up)
-		worker_check(isolation_identity(w->setup.uid, w->setup.gid,
-						&what), &what);
+	worker_check(isolation_identity(w->setup.uid, w->setup.gid, &what),
+		     &what);
 	worker_tto_start(&w->tto, &w->device);
 	if (w->tto.started)
 		w->page.features |= VTOE_F_TTO;
-	if (give_up)
-		worker_check(isolation_last(&what), &what);
+	worker_check(isolation_last(&what), &what);
 	worker_check(isolation_syscalls((w->xen ? ISOLATION_XEN : 0) |
 					(w->tto.started ? ISOLATION_TTO : 0),
 					&what), &what);
@@ -357,17 +354,8 @@ static void worker_set_link(struct worker *w, uint32_t link)
 		conn_set_link(list_entry(at, struct conn, node), link);
 }
 
-static void worker_answer(struct worker *w)
+static void worker_carry_out(struct worker *w, struct worker_header h)
 {
-	struct worker_header h;
-	ssize_t n;
-
-	n = recv(WORKER_FD, &h, sizeof(h), MSG_DONTWAIT);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		_exit(0); /* workers do not outlive their supervisor */
-	device_watch(&w->device, WORKER_FD, WATCH_SUPERVISOR);
-	if (n != sizeof(h))
-		return;
 	switch (h.message) {
 	case WORKER_QUERY_SOCKETS:
 		worker_report_sockets(&w->device, WORKER_FD);
@@ -391,7 +379,29 @@ static void worker_answer(struct worker *w)
 	default:
 		break;
 	}
-	worker_report_end(WORKER_FD, h.message);
+}
+
+static void worker_answer(struct worker *w)
+{
+	union worker_question q;
+	int fd = -1;
+	ssize_t n;
+
+	n = w->tto.started ? worker_tto_receive(&q, &fd) :
+			     recv(WORKER_FD, &q, sizeof(q), MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		_exit(0); /* workers do not outlive their supervisor */
+	device_watch(&w->device, WORKER_FD, WATCH_SUPERVISOR);
+	if (n == sizeof(q.capture) && q.h.message == WORKER_CAPTURE) {
+		worker_tto_capture(&w->device, &q.capture, fd);
+		fd = -1;
+	} else if (n == sizeof(q.h)) {
+		worker_carry_out(w, q.h);
+	}
+	if (fd >= 0)
+		close(fd); /* nobody's */
+	if (n >= (ssize_t)sizeof(q.h))
+		worker_report_end(WORKER_FD, q.h.message);
 }
 
 static void worker_serve_xen(struct worker *w)

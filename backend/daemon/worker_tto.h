@@ -8,6 +8,8 @@
 #ifndef VTOE_DAEMON_WORKER_TTO_H
 #define VTOE_DAEMON_WORKER_TTO_H
 
+#include <sys/types.h>
+
 #include "daemon/setup.h"
 #include "path/path.h"
 #include "path/tto.h"
@@ -28,5 +30,20 @@ uint64_t worker_tto_locked(const struct worker_tto *t);
 void worker_tto_open(struct worker_tto *t);
 /* With none but to lock memory, and before the list of system calls. */
 void worker_tto_start(struct worker_tto *t, struct device *d);
+
+/* -- while it runs -- */
+
+/* What the supervisor asks: the header alone, or all of WORKER_CAPTURE's. */
+union worker_question {
+	struct worker_header h;
+	struct worker_capture capture;
+};
+
+/* From WORKER_FD, without waiting; *fd: the descriptor that came with it, or -1.
+ * Only where the service has started (isolation_tto.c). */
+ssize_t worker_tto_receive(union worker_question *question, int *fd);
+/* Begins it, or tells the supervisor why not; fd is taken over. */
+void worker_tto_capture(struct device *d, const struct worker_capture *question,
+			int fd);
 
 #endif

@@ -53,30 +53,42 @@ int ip_route(const struct vtoe_address *to, struct vtoe_address *from,
 	return rc;
 }
 
-static bool is_loopback(const struct vtoe_address *a)
+bool ip_is_unicast(unsigned family, const uint8_t *ip)
 {
-	static const uint8_t one[16] = { [15] = 1 };
+	static const uint8_t zero[16];
 
-	return a->family == VTOE_AF_INET6 ? !memcmp(a->ip, one, 16) :
-					    a->ip[0] == 127;
+	if (family != VTOE_AF_INET6)
+		return ip[0] != 0 && ip[0] != 127 && ip[0] < 224;
+	/* nor IPv4 in IPv6's clothes, the loopback address, :: */
+	return ip[0] != 0xff && memcmp(ip, zero, 10);
+}
+
+/* One's own can be bound to, as a broadcast address can; and connected to, as
+ * others' can. */
+static bool is_own(int fd, struct vtoe_address a)
+{
+	union socket_address to;
+	socklen_t size;
+
+	a.port = 0;
+	if (socket_bind(fd, &a, a.family))
+		return false;
+	a.port = 9; /* nothing is sent */
+	return !socket_address_from(&to, &size, &a, a.family) &&
+	       !connect(fd, &to.sa, size);
 }
 
 bool ip_is_ours(const struct vtoe_address *a)
 {
-	static const uint8_t none[16];
-	size_t bytes = a->family == VTOE_AF_INET6 ? 16 : 4;
-	struct vtoe_address at = *a;
-	bool is = false;
+	bool is;
 	int fd;
 
-	if (is_loopback(a) || !memcmp(a->ip, none, bytes) ||
-	    (bytes == 4 ? a->ip[0] >= 224 : a->ip[0] == 0xff))
+	if (!ip_is_unicast(a->family, a->ip))
 		return false;
 	fd = datagram_socket(a->family);
 	if (fd < 0)
 		return false;
-	at.port = 0;
-	is = !socket_bind(fd, &at, a->family);
+	is = is_own(fd, *a);
 	close(fd);
 	return is;
 }

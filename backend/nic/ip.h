@@ -18,7 +18,9 @@
  * be, IP header included. */
 int ip_route(const struct vtoe_address *to, struct vtoe_address *from,
 	     uint32_t *mtu);
-/* Is it an address of this namespace's, and one that others can reach? */
+/* Is it an address of one host that is not this one's loopback? No system call. */
+bool ip_is_unicast(unsigned family, const uint8_t *ip);
+/* ... and of this namespace's? */
 bool ip_is_ours(const struct vtoe_address *a);
 /* -> descriptor; needs CAP_NET_RAW. It receives nothing. */
 int ip_raw_socket(unsigned family);

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TCP_CHECKSUM = 16 };
+enum { TCP_FLAGS = 13, TCP_CHECKSUM = 16, CWR = 0x80 };
 
 int packet_socket(int ifindex)
 {
@@ -42,6 +42,9 @@ static void describe(struct virtio_net_hdr *v, const struct packet *p)
 		return;
 	v->gso_type = p->version == 6 ? VIRTIO_NET_HDR_GSO_TCPV6 :
 					VIRTIO_NET_HDR_GSO_TCPV4;
+	/* who cuts must not say CWR twice (RFC 3168 6.1.2) */
+	if (((const uint8_t *)p->pieces[1].iov_base)[p->l4 + TCP_FLAGS] & CWR)
+		v->gso_type |= VIRTIO_NET_HDR_GSO_ECN;
 	v->gso_size = p->segment_size;
 	v->hdr_len = p->headers;
 }

@@ -24,8 +24,8 @@ enum {
 	SEND_TRIES = 4,
 	/* The kernel lets go of a queue and of locked memory some time after
 	 * the socket was closed: that of the worker that we succeed. */
-	START_TRIES = 100,
-	START_PAUSE_US = 2000,
+	START_TRIES = 1000,
+	START_PAUSE_US = 5000,
 };
 
 /* -- rings ----------------------------------------------------------------- */
@@ -250,8 +250,7 @@ static int bind_best(struct xsk *x, const struct xsk_config *c)
 	return rc;
 }
 
-/* Gives the kernel what it may fill. */
-static void refill(struct xsk *x)
+void xsk_refill(struct xsk *x)
 {
 	uint32_t n = ring_room(&x->fill, x->free_count), i;
 
@@ -282,7 +281,7 @@ int xsk_start(struct xsk *x, int socket, const struct xsk_config *c,
 	if (!rc)
 		rc = map_rings(x, c);
 	if (!rc)
-		refill(x); /* a driver wants it before the bind */
+		xsk_refill(x); /* a driver wants it before the bind */
 	if (!rc)
 		rc = bind_best(x, c);
 	if (rc) {
@@ -321,7 +320,7 @@ unsigned xsk_receive(struct xsk *x, struct xsk_frame *frames, unsigned room)
 	const struct xdp_desc *desc;
 	uint32_t n, i;
 
-	refill(x);
+	xsk_refill(x);
 	n = ring_peek(&x->rx, room);
 	if (ring_wants_wakeup(&x->fill) || (!n && x->busy_poll)) {
 		wake_receive(x);
@@ -390,7 +389,7 @@ int xsk_send(struct xsk *x, const struct iovec *pieces, unsigned count)
 }
 
 /* A call sends a number of frames only (16, or 32), by copying them. */
-void xsk_flush(struct xsk *x)
+bool xsk_flush(struct xsk *x)
 {
 	uint32_t before = x->tx.theirs;
 	unsigned idle = 0;
@@ -407,6 +406,8 @@ void xsk_flush(struct xsk *x)
 		(void)sendto(x->fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
 	}
 	reap(x);
+	x->tx.theirs = __atomic_load_n(x->tx.consumer, __ATOMIC_ACQUIRE);
+	return x->tx.theirs == x->tx.ours || !ring_wants_wakeup(&x->tx);
 }
 
 void xsk_kernel_stats(struct xsk *x)

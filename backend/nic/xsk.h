@@ -12,8 +12,9 @@
  * and a part of them, set apart at the start, goes free -> TX ring -> kernel ->
  * completion ring -> free when the caller sends. So memory is bounded by the
  * number of frames; a caller that keeps them all stops its own receiving, and
- * the kernel drops and counts. No call waits but xsk_start(), up to 200 ms, for
- * a queue that is in use or for memory that is locked: by a worker that died.
+ * the kernel drops and counts. No call waits but xsk_start(), up to 5 s, for a
+ * queue that is in use or for memory that is locked: by a worker that died, and
+ * that the kernel is still clearing away.
  *
  * Opening the socket needs CAP_NET_RAW (and CAP_NET_ADMIN to poll busily): that
  * is the supervisor's. All else needs no privilege but leave to lock the
@@ -103,12 +104,16 @@ void xsk_stop(struct xsk *x);
 /* -> frames, at most `room`; they are the caller's until released. */
 unsigned xsk_receive(struct xsk *x, struct xsk_frame *frames, unsigned room);
 void xsk_release(struct xsk *x, uint32_t ref);
+/* Gives the kernel the frames that were released: xsk_receive() does it too, but
+ * who sleeps should have done it. */
+void xsk_refill(struct xsk *x);
 
 /* Copies a frame's pieces and queues it. -EAGAIN: no frame is free, flush;
  * -EMSGSIZE: it does not fit one. */
 int xsk_send(struct xsk *x, const struct iovec *pieces, unsigned count);
-/* Lets the kernel send what is queued, and takes back what it has sent. */
-void xsk_flush(struct xsk *x);
+/* Lets the kernel send what is queued, and takes back what it has sent. -> false:
+ * it has not taken all of it now; ask again. */
+bool xsk_flush(struct xsk *x);
 
 void xsk_kernel_stats(struct xsk *x);
 

@@ -135,7 +135,7 @@ void conn_kick(struct conn *c)
  * not here: callers walk the lists that parking empties. */
 static int conn_ctl_room(struct conn *c)
 {
-	int room = ring_out_room(&c->ctl_out);
+	int room = ring_out_room(&c->ctl_out, 1);
 
 	if (room >= 0)
 		return room;

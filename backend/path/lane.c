@@ -42,7 +42,7 @@ void lane_ready(struct lane *lane)
 		list_add_tail(&lane->conn->device->ready, &lane->ready_node);
 }
 
-static void lane_dirty(struct lane *lane)
+void lane_dirty(struct lane *lane)
 {
 	if (list_empty(&lane->dirty_node))
 		list_add_tail(&lane->conn->device->dirty, &lane->dirty_node);
@@ -50,9 +50,9 @@ static void lane_dirty(struct lane *lane)
 
 /* A broken CQ has no room; the lane is parked for it by the next flush, not
  * here: callers walk the lists that parking empties. */
-static int lane_room(struct lane *lane)
+static int lane_room(struct lane *lane, uint32_t want)
 {
-	int room = ring_out_room(&lane->cq);
+	int room = ring_out_room(&lane->cq, want);
 
 	if (room < 0) {
 		lane_dirty(lane);
@@ -83,7 +83,7 @@ static void lane_flush_pending(struct lane *lane)
 {
 	struct pending *p;
 
-	while (!list_empty(&lane->pending) && lane_room(lane) > 0) {
+	while (!list_empty(&lane->pending) && lane_room(lane, 1) > 0) {
 		p = list_entry(lane->pending.next, struct pending, node);
 		list_del(&p->node);
 		lane_post(lane, &p->cqe, 0);
@@ -93,12 +93,12 @@ static void lane_flush_pending(struct lane *lane)
 
 bool lane_has_room(struct lane *lane)
 {
-	return list_empty(&lane->pending) && lane_room(lane) > 0;
+	return list_empty(&lane->pending) && lane_room(lane, 1) > 0;
 }
 
 bool lane_has_room_for(struct lane *lane, uint32_t count)
 {
-	int room = list_empty(&lane->pending) ? lane_room(lane) : 0;
+	int room = list_empty(&lane->pending) ? lane_room(lane, count) : 0;
 
 	if (room < (int)count)
 		lane->loud = true;
@@ -188,7 +188,7 @@ bool lane_arm(struct lane *lane)
 	if (!waiting && !room)
 		return true;
 	/* Something waits: for room in the CQ, or to be taken now. */
-	return !ring_out_arm_space(&lane->cq, room ? room : 1) &&
+	return !ring_out_arm_space(&lane->cq, waiting ? 1 : room) &&
 	       !lane->cq.broken;
 }
 

@@ -96,6 +96,9 @@ int lane_turn(struct lane *lane, uint32_t credit);
 void lane_ready(struct lane *lane);
 /* Asks to be woken for more; false if there is more already. */
 bool lane_arm(struct lane *lane);
+/* To be flushed at the end of the turn, also if nothing was posted: what waits for
+ * room in the CQ asks for it then. */
+void lane_dirty(struct lane *lane);
 /* Publishes completions; notifies if the guest asked. */
 void lane_flush(struct lane *lane);
 void lane_park(struct lane *lane, enum vtoe_violation why);

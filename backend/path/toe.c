@@ -125,6 +125,9 @@ static int toe_frames(struct lane *lane, struct stream *unused,
 	const struct frame_service *f = lane->conn->device->frames;
 
 	(void)unused;
+	/* of what a guest leaves behind only its sends are done */
+	if (lane->conn->state == CONN_LEAVING)
+		return TOE_SILENT;
 	return f ? f->start(lane, sqe, cqe) : -EOPNOTSUPP;
 }
 

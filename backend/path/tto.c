@@ -41,8 +41,8 @@ enum {
 	TURN_FRAMES = 512,
 	FRAMES = 4096,
 	SEND_FRAMES = 256,
-	HEADROOM = 256, /* XDP's, in a buffer */
 	LINK = 14 + 4,
+	RETRY_NS = 1000000, /* of frames that the device had no room for */
 };
 
 bool tto_is_built(void)
@@ -115,47 +115,6 @@ int tto_sockets_open(struct tto_sockets *s, int ifindex, const char **what)
 	return 0;
 }
 
-/* -- the lane's part ------------------------------------------------------- */
-
-struct frame_lane *tto_lane(struct lane *lane)
-{
-	struct frame_lane *fl = lane->frames;
-
-	if (fl)
-		return fl;
-	fl = calloc(1, sizeof(*fl));
-	if (!fl)
-		return NULL;
-	fl->buffers = calloc(VTOE_AGGREGATE_MAX, sizeof(*fl->buffers));
-	if (!fl->buffers) {
-		free(fl);
-		return NULL;
-	}
-	list_init(&fl->node);
-	list_init(&fl->claims);
-	list_init(&fl->held);
-	lane->frames = fl;
-	return fl;
-}
-
-static void tto_lane_gone(struct lane *lane)
-{
-	struct tto *t = lane->conn->device->tto;
-	struct frame_lane *fl = lane->frames;
-
-	tto_held_drop(t, fl, NULL);
-	while (!list_empty(&fl->claims))
-		tto_claim_free(t, list_entry(fl->claims.next, struct claim,
-					     lane_node));
-	while (fl->buffer_count)
-		region_put(lane->conn,
-			   fl->buffers[--fl->buffer_count].region);
-	list_del(&fl->node);
-	free(fl->buffers);
-	free(fl);
-	lane->frames = NULL;
-}
-
 /* -- receiving ------------------------------------------------------------- */
 
 /* What a delivery's headers say; its first byte is that of the link's. */
@@ -218,6 +177,22 @@ static bool delivery_tuple(const struct tto *t, struct delivery *d,
 	return true;
 }
 
+/* What the kernel would have looked at before it gave TCP a frame: the program
+ * that steers saw neither whose MAC it is for nor, with the claim of a port,
+ * whose address. */
+static bool is_for_us(struct tto *t, const struct delivery *d,
+		      const struct flow_tuple *tuple, const struct claim *c)
+{
+	struct vtoe_address to = { .family = c->local.family };
+
+	if (memcmp(delivery_head(t, d), t->config.mac, sizeof(t->config.mac)))
+		return false;
+	if (!c->port)
+		return true;
+	memcpy(to.ip, tuple->destination, sizeof(to.ip));
+	return ip_is_unicast(to.family, tuple->source) && tto_is_local(t, &to);
+}
+
 void tto_deliver(struct tto *t, struct delivery *out, unsigned count)
 {
 	struct flow_tuple tuple;
@@ -228,7 +203,7 @@ void tto_deliver(struct tto *t, struct delivery *out, unsigned count)
 		c = NULL;
 		if (delivery_tuple(t, &out[i], &tuple))
 			c = tto_claim_of(t, &tuple);
-		if (!c || !c->lane) {
+		if (!c || !c->lane || !is_for_us(t, &out[i], &tuple, c)) {
 			t->device->stats->tto_unclaimed += out[i].count;
 			tto_delivery_end(t, &out[i], true);
 			continue;
@@ -239,8 +214,9 @@ void tto_deliver(struct tto *t, struct delivery *out, unsigned count)
 	}
 }
 
-void tto_flush(struct tto *t, const struct flow_key *key,
-	       enum end_reason reason)
+/* Ends what is being collected of a connection, or of all (NULL). */
+static void tto_flush(struct tto *t, const struct flow_key *key,
+		      enum end_reason reason)
 {
 	struct delivery out[AGGREGATE_OUT];
 	unsigned n;
@@ -252,6 +228,16 @@ void tto_flush(struct tto *t, const struct flow_key *key,
 					  AGGREGATE_OUT);
 		tto_deliver(t, out, n);
 	} while (n);
+}
+
+void tto_flush_claim(struct tto *t, struct lane *lane, const struct claim *c,
+		     enum end_reason reason)
+{
+	if (c && !c->port)
+		tto_flush(t, &c->key, reason);
+	else
+		tto_flush(t, NULL, END_FLUSH);
+	tto_place_held_of(t, lane);
 }
 
 static uint64_t tto_now(const struct tto *t)
@@ -319,6 +305,55 @@ static void tto_turn(struct device *d, bool *busy)
 	tto_place_held(t);
 	tto_receive(t, busy);
 	tto_send_flush(t);
+	/* or nothing comes while this sleeps */
+	xsk_refill(&t->xsk);
+	t->routed = 0;
+}
+
+/* -- the lane's part ------------------------------------------------------- */
+
+struct frame_lane *tto_lane(struct lane *lane)
+{
+	struct frame_lane *fl = lane->frames;
+
+	if (fl)
+		return fl;
+	fl = calloc(1, sizeof(*fl));
+	if (!fl)
+		return NULL;
+	fl->buffers = calloc(VTOE_AGGREGATE_MAX, sizeof(*fl->buffers));
+	if (!fl->buffers) {
+		free(fl);
+		return NULL;
+	}
+	list_init(&fl->node);
+	list_init(&fl->claims);
+	list_init(&fl->held);
+	lane->frames = fl;
+	return fl;
+}
+
+static void tto_lane_gone(struct lane *lane)
+{
+	struct tto *t = lane->conn->device->tto;
+	struct frame_lane *fl = lane->frames;
+	bool claims = !list_empty(&fl->claims);
+
+	tto_held_drop(t, fl, NULL);
+	while (!list_empty(&fl->claims))
+		tto_claim_free(t, list_entry(fl->claims.next, struct claim,
+					     lane_node));
+	/* what is collected of them is nobody's, also if the next lane claims
+	 * the same */
+	if (claims)
+		tto_flush(t, NULL, END_FLUSH);
+	while (fl->buffer_count)
+		region_put(lane->conn,
+			   fl->buffers[--fl->buffer_count].region);
+	list_del(&fl->node);
+	free(fl->buffers);
+	free(fl);
+	lane->frames = NULL;
 }
 
 /* -- sleeping -------------------------------------------------------------- */
@@ -327,11 +362,15 @@ static void tto_turn(struct device *d, bool *busy)
  * which they began. */
 static void tto_set_timer(struct tto *t)
 {
-	uint64_t at = aggregate_deadline(&t->aggregator), now = tto_now(t);
-	uint64_t wait = at > now ? at - now : 0;
+	uint64_t at = UINT64_MAX, now = tto_now(t), wait;
 
+	if (t->config.hold_usec)
+		at = aggregate_deadline(&t->aggregator);
+	if (t->unsent && at > now + RETRY_NS)
+		at = now + RETRY_NS;
 	if (at == UINT64_MAX || t->timed)
 		return;
+	wait = at > now ? at - now : 0;
 	t->timer.tv_sec = (long long)(wait / 1000000000);
 	t->timer.tv_nsec = (long long)(wait % 1000000000);
 	io_uring_prep_timeout(uring_sqe(&t->device->uring, &t->timer,
@@ -345,8 +384,7 @@ static bool tto_arm(struct device *d)
 
 	if (t->more)
 		return false;
-	if (t->config.hold_usec)
-		tto_set_timer(t);
+	tto_set_timer(t);
 	if (!t->polled)
 		io_uring_prep_poll_add(uring_sqe(&d->uring, t, TAG_FRAMES),
 				       t->xsk.fd, POLLIN);
@@ -374,16 +412,13 @@ static bool tto_tick(struct device *d)
 static int tto_flush_request(struct lane *lane, const struct vtoe_sqe *sqe)
 {
 	struct tto *t = lane->conn->device->tto;
-	struct claim *c;
-	int rc;
+	struct claim *c = NULL;
+	int rc = 0;
 
-	if (sqe->stream == VTOE_STREAM_NONE) {
-		tto_flush(t, NULL, END_FLUSH);
-		return 0;
-	}
-	rc = tto_claim_find(lane, sqe->stream, &c);
+	if (sqe->stream != VTOE_STREAM_NONE)
+		rc = tto_claim_find(lane, sqe->stream, &c);
 	if (!rc)
-		tto_flush(t, c->port ? NULL : &c->key, END_FLUSH);
+		tto_flush_claim(t, lane, c, END_FLUSH);
 	return rc;
 }
 
@@ -526,6 +561,7 @@ void tto_stop(struct device *d)
 		return;
 	d->frames = NULL;
 	d->tto = NULL;
+	tto_capture_end(t);
 	if (t->xsk.fd >= 0)
 		xsk_stop(&t->xsk);
 	if (t->umem)

@@ -77,6 +77,12 @@ uint64_t tto_locked_bytes(const struct tto_config *c);
 int tto_start(struct device *d, const struct tto_config *c, const char **what);
 void tto_stop(struct device *d);
 
+/* Tells `fd`, a SOCK_SEQPACKET socket, of each packet from now on, of one claim
+ * or of all (0): struct tto_captured and at most `snap` bytes (0: all). It is
+ * the service's, whatever comes. 0; -EBUSY: another capture is not over;
+ * -ENOENT: there is no such claim; -ENOMEM; -EOPNOTSUPP: not started. */
+int tto_capture(struct device *d, int fd, uint32_t claim, uint32_t snap);
+
 /* -- looking at it; nothing of this when it is not started -- */
 
 /* Fills *flow with the claim at or after place *at and moves *at behind it;

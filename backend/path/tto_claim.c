@@ -10,7 +10,9 @@
  * again, and keeps all of it, without a lane, until the guests have claimed it
  * again, or VTOE_CLAIM_SECONDS are over (B9).
  *
- * Two claims of one port, for IPv4 and for IPv6, are one entry of the map.
+ * The entry of a port is for all addresses and both families, and so is its
+ * socket. Claims that have the same secret may share it: one for IPv4, one for
+ * IPv6. What a dead worker had there is one claim without a family.
  */
 #include "path/tto_internal.h"
 
@@ -114,6 +116,9 @@ void tto_claims_free(struct tto *t)
 			close(t->claims[i]->fd);
 		free(t->claims[i]);
 	}
+	for (i = 0; t->ports && i < TTO_PORTS; i++)
+		if (t->ports[i].socket)
+			close(t->ports[i].socket - 1);
 	free(t->claims);
 	free(t->generation);
 	free(t->buckets);
@@ -125,7 +130,7 @@ static struct claim **claim_chain(struct tto *t, const struct claim *c)
 	uint64_t hash;
 
 	if (c->port)
-		return &t->ports[c->local.port];
+		return &t->ports[c->local.port].claims;
 	hash = flow_key_hash(&c->key, t->aggregator.config.secret);
 	return &t->buckets[hash & (t->bucket_count - 1)];
 }
@@ -195,48 +200,63 @@ static struct claim *claim_new(const struct vtoe_address *local,
 	return c;
 }
 
-/* Is another claim steered by the same entry of the map? */
-static bool shares_entry(struct tto *t, const struct claim *c)
+/* When the last claim of a port has gone. */
+static void port_release(struct tto *t, uint16_t port)
 {
-	const struct claim *other;
+	struct steer_claim key = { .reserved = 0 };
 
-	for (other = t->ports[c->local.port]; c->port && other;
-	     other = other->next)
-		if (other != c)
-			return true;
-	return false;
+	if (t->ports[port].claims)
+		return;
+	bytes_put16((uint8_t *)&key.local_port, port);
+	(void)steer_unclaim(t->config.claims, &key);
+	if (t->ports[port].socket)
+		close(t->ports[port].socket - 1);
+	t->ports[port].socket = 0;
 }
 
-void tto_claim_free(struct tto *t, struct claim *c)
+/* A place less in the tables, and nothing else. */
+static void claim_forget(struct tto *t, struct claim *c)
 {
-	if (!shares_entry(t, c))
-		(void)steer_unclaim(t->config.claims, &c->steer);
 	if (c->lane) {
 		tto_held_drop(t, c->lane->frames, c);
 		c->lane->conn->claim_count--;
 	} else {
 		t->orphans--;
 	}
-	if (c->fd >= 0)
-		close(c->fd);
 	list_del(&c->lane_node);
 	claim_remove(t, c);
+}
+
+void tto_claim_free(struct tto *t, struct claim *c)
+{
+	claim_forget(t, c);
+	if (c->port)
+		port_release(t, c->local.port);
+	else
+		(void)steer_unclaim(t->config.claims, &c->steer);
+	if (c->fd >= 0)
+		close(c->fd);
 	free(c);
 }
 
 /* -- looking up ------------------------------------------------------------ */
 
-int tto_claim_find(struct lane *lane, uint32_t id, struct claim **claim)
+struct claim *tto_claim_named(const struct tto *t, uint32_t id)
 {
-	struct tto *t = lane->conn->device->tto;
 	uint32_t i = id & INDEX_MASK;
 
 	if (!i || i > t->claim_max || !t->claims[i] || t->claims[i]->id != id)
-		return -EBADF;
-	*claim = t->claims[i];
-	return (*claim)->lane == lane ? 0 : -EBADF;
+		return NULL;
+	return t->claims[i];
 }
 
+int tto_claim_find(struct lane *lane, uint32_t id, struct claim **claim)
+{
+	*claim = tto_claim_named(lane->conn->device->tto, id);
+	return *claim && (*claim)->lane == lane ? 0 : -EBADF;
+}
+
+/* One without a lane takes nothing: it has no family. */
 static bool port_takes(const struct claim *c, const struct flow_tuple *tuple)
 {
 	unsigned family = tuple->version == FLOW_IPV6 ? VTOE_AF_INET6 :
@@ -258,10 +278,90 @@ struct claim *tto_claim_of(struct tto *t, const struct flow_tuple *tuple)
 	for (c = t->buckets[hash & (t->bucket_count - 1)]; c; c = c->next)
 		if (flow_key_is(&c->key, &key))
 			return c;
-	for (c = t->ports[tuple->destination_port]; c; c = c->next)
+	for (c = t->ports[tuple->destination_port].claims; c; c = c->next)
 		if (port_takes(c, tuple))
 			return c;
 	return NULL;
+}
+
+/* -- ports ----------------------------------------------------------------- */
+
+/* Binds a port of all addresses and both families; *port 0: a free one.
+ * -> descriptor, -errno */
+static int port_socket(uint16_t *port)
+{
+	struct vtoe_address at = { .family = VTOE_AF_INET6, .port = *port };
+	int off = 0, rc, fd = socket_open(VTOE_AF_INET6);
+
+	if (fd < 0) { /* a kernel without IPv6 */
+		at.family = VTOE_AF_INET;
+		fd = socket_open(VTOE_AF_INET);
+	} else {
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off,
+				 sizeof(off));
+	}
+	if (fd < 0)
+		return fd;
+	rc = socket_bind(fd, &at, at.family);
+	if (!rc)
+		rc = socket_name(fd, 0, &at);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	*port = at.port;
+	return fd;
+}
+
+/* Makes a port ours that is nobody's yet. */
+static int port_take(struct tto *t, uint16_t *port)
+{
+	int fd = port_socket(port);
+
+	if (fd < 0)
+		return fd;
+	t->ports[*port].socket = fd + 1;
+	return 0;
+}
+
+/* May the port have this claim, too? What a dead worker left there ends. */
+static int port_share(struct tto *t, const struct claim *want)
+{
+	struct claim *c = t->ports[want->local.port].claims, *next;
+
+	for (; c; c = next) {
+		next = c->next;
+		if (c->secret != want->secret ||
+		    (c->lane && same_ip(&c->local, &want->local)))
+			return -EADDRINUSE;
+		if (c->lane)
+			continue;
+		claim_forget(t, c);
+		free(c);
+	}
+	return 0;
+}
+
+/* -- connections ------------------------------------------------------------ */
+
+/* Binds its port: at 0, to a free one. */
+static int connection_bind(struct claim *c)
+{
+	struct vtoe_address name;
+	int fd = socket_open(c->local.family), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = socket_bind(fd, &c->local, c->local.family);
+	if (!rc)
+		rc = socket_name(fd, 0, &name);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	c->fd = fd;
+	c->local.port = name.port;
+	return 0;
 }
 
 /* -- claims of a worker that died ------------------------------------------ */
@@ -276,19 +376,25 @@ static void orphan_add(struct tto *t, const struct steer_claim *s,
 
 	from_map(&local, s->local, s->local_port);
 	from_map(&remote, s->remote, s->remote_port);
+	if (port)
+		local.family = VTOE_AF_UNSPEC;
 	c = claim_new(&local, &remote, port);
 	if (!c)
 		return;
 	c->steer = *s;
 	c->secret = secret;
+	/* if the port is not free, it is tried again when the guest asks */
+	if (!port)
+		(void)connection_bind(c);
+	else if (!t->ports[local.port].socket)
+		(void)port_take(t, &c->local.port);
 	if (claim_add(t, c)) {
+		if (c->fd >= 0)
+			close(c->fd);
 		free(c);
 		return;
 	}
 	t->orphans++;
-	c->fd = socket_open(local.family);
-	if (c->fd >= 0)
-		(void)socket_bind(c->fd, &local, local.family);
 }
 
 void tto_claims_find(struct tto *t)
@@ -323,95 +429,94 @@ bool tto_claims_tick(struct tto *t)
 	return t->orphans != 0;
 }
 
-/* One that the guest may take over. A port's tells neither family nor address.
- * -> -EADDRINUSE: the port is another's */
-static int orphan_take(struct tto *t, const struct claim *want)
-{
-	struct claim *c = *claim_chain(t, want), *next;
-
-	for (; c; c = next) {
-		next = c->next;
-		if (!want->port && !flow_key_is(&c->key, &want->key))
-			continue;
-		if (c->secret != want->secret ||
-		    (c->lane && same_ip(&c->local, &want->local)))
-			return -EADDRINUSE;
-		if (c->lane)
-			continue;
-		/* out of the tables, but not out of the map */
-		claim_remove(t, c);
-		t->orphans--;
-		if (c->fd >= 0)
-			close(c->fd);
-		free(c);
-	}
-	return 0;
-}
-
 /* -- requests -------------------------------------------------------------- */
 
-/* Binds its port: at 0, to a free one. */
-static int reserve(struct claim *c)
+static void claim_join(struct lane *lane, struct claim *c)
 {
-	bool six = c->local.family == VTOE_AF_INET6;
-	struct vtoe_address name;
-	int on = 1, rc = 0;
-
-	c->fd = socket_open(c->local.family);
-	if (c->fd < 0)
-		return c->fd;
-	/* the same port of IPv4 is another claim's */
-	if (six && setsockopt(c->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on,
-			      sizeof(on)))
-		rc = -errno;
-	if (!rc)
-		rc = socket_bind(c->fd, &c->local, c->local.family);
-	if (!rc)
-		rc = socket_name(c->fd, 0, &name);
-	if (!rc)
-		c->local.port = name.port;
-	return rc;
-}
-
-static int steer(struct tto *t, struct claim *c)
-{
-	int rc;
-
-	rc = steer_claim(t->config.claims, &c->steer, c->secret);
-	/* taken over, or its port's other family */
-	if (rc == -EEXIST)
-		return 0;
-	return rc == -E2BIG ? -EMFILE : rc;
-}
-
-/* The claim is complete but for its port. On failure it is freed. */
-static int claim_begin(struct lane *lane, struct claim *c)
-{
-	struct tto *t = lane->conn->device->tto;
-	int rc = 0;
-
-	if (!c->port)
-		name_key(c);
-	if (c->local.port)
-		rc = orphan_take(t, c);
-	if (!rc)
-		rc = reserve(c);
-	if (!rc)
-		rc = claim_add(t, c);
-	if (rc) {
-		if (c->fd >= 0)
-			close(c->fd);
-		free(c);
-		return rc;
-	}
 	c->lane = lane;
 	list_add_tail(&lane->frames->claims, &c->lane_node);
 	lane->conn->claim_count++;
-	name_for_map(c);
-	rc = steer(t, c);
+}
+
+/* The connection's claim by another number, of a worker that died or not: *c
+ * is that one then. -> 0, -ENOENT, -EADDRINUSE */
+static int connection_again(struct tto *t, struct lane *lane, struct claim **c)
+{
+	struct claim *of = *claim_chain(t, *c);
+
+	while (of && !flow_key_is(&of->key, &(*c)->key))
+		of = of->next;
+	if (!of)
+		return -ENOENT;
+	if (of->lane || of->secret != (*c)->secret ||
+	    (of->fd < 0 && connection_bind(of)))
+		return -EADDRINUSE;
+	of->user_data = (*c)->user_data;
+	free(*c);
+	*c = of;
+	t->orphans--;
+	claim_join(lane, of);
+	return 0;
+}
+
+/* What is made is in *c, and to be freed if that fails. */
+static int claim_connection(struct tto *t, struct lane *lane, struct claim **c)
+{
+	int rc = -ENOENT;
+
+	name_key(*c);
+	if ((*c)->local.port)
+		rc = connection_again(t, lane, c);
+	if (rc != -ENOENT)
+		return rc;
+	rc = connection_bind(*c);
 	if (rc)
-		tto_claim_free(t, c);
+		return rc;
+	name_for_map(*c);
+	rc = steer_claim(t->config.claims, &(*c)->steer, (*c)->secret);
+	if (rc)
+		return rc == -EEXIST ? -EADDRINUSE : rc;
+	rc = claim_add(t, *c);
+	if (rc)
+		(void)steer_unclaim(t->config.claims, &(*c)->steer);
+	else
+		claim_join(lane, *c);
 	return rc;
+}
+
+static int claim_port(struct tto *t, struct lane *lane, struct claim *c)
+{
+	int rc = c->local.port ? port_share(t, c) : 0;
+
+	if (!rc && !t->ports[c->local.port].socket)
+		rc = port_take(t, &c->local.port);
+	if (!rc) {
+		name_for_map(c);
+		rc = steer_claim(t->config.claims, &c->steer, c->secret);
+	}
+	/* there already: shared, or taken over, with the same secret */
+	if (!rc || rc == -EEXIST)
+		rc = claim_add(t, c);
+	if (rc)
+		port_release(t, c->local.port);
+	else
+		claim_join(lane, c);
+	return rc;
+}
+
+/* The claim is complete but for its port. On failure it is freed. */
+static int claim_begin(struct lane *lane, struct claim **c)
+{
+	struct tto *t = lane->conn->device->tto;
+	int rc = (*c)->port ? claim_port(t, lane, *c) :
+			      claim_connection(t, lane, c);
+
+	if (!rc)
+		return 0;
+	if ((*c)->fd >= 0)
+		close((*c)->fd);
+	free(*c);
+	return rc == -E2BIG ? -EMFILE : rc;
 }
 
 static int connection_of(const struct vtoe_sqe *sqe, struct claim **c,
@@ -427,7 +532,8 @@ static int connection_of(const struct vtoe_sqe *sqe, struct claim **c,
 		return rc;
 	local = clean(&local);
 	/* this namespace's own addresses are not on the wire */
-	if (same_ip(&local, &remote) || !ip_is_ours(&local))
+	if (!ip_is_unicast(remote.family, remote.ip) || ip_is_ours(&remote) ||
+	    !ip_is_ours(&local))
 		return -ENETUNREACH;
 	local.port = (uint16_t)sqe->length;
 	*c = claim_new(&local, &remote, false);
@@ -466,7 +572,7 @@ int tto_claim(struct lane *lane, const struct vtoe_sqe *sqe,
 		return rc;
 	c->secret = sqe->offset;
 	c->user_data = sqe->user_data;
-	rc = claim_begin(lane, c);
+	rc = claim_begin(lane, &c);
 	if (rc)
 		return rc;
 	cqe->stream = c->id;
@@ -476,28 +582,39 @@ int tto_claim(struct lane *lane, const struct vtoe_sqe *sqe,
 	return 0;
 }
 
+/* The CLAIM's last completion, before that of UNCLAIM. */
+static void claim_end(struct lane *lane, uint64_t user_data, uint32_t id)
+{
+	struct vtoe_sqe claim = { .op = VTOE_OP_CLAIM, .user_data = user_data };
+	struct vtoe_cqe last = { .user_data = user_data, .stream = id };
+	struct request *r;
+
+	if (lane_has_room_for(lane, 2)) {
+		lane_post(lane, &last, 0);
+		return;
+	}
+	/* as in toe_start(): a guest that has filled its queue and its quota
+	 * lives with the loss */
+	r = request_new(lane, NULL, &claim);
+	if (r)
+		request_finish_cqe(r, &last);
+}
+
 int tto_unclaim(struct lane *lane, const struct vtoe_sqe *sqe,
 		struct vtoe_cqe *cqe)
 {
 	struct tto *t = lane->conn->device->tto;
-	struct vtoe_sqe claim = { .op = VTOE_OP_CLAIM };
-	struct vtoe_cqe last = { .result = 0 };
-	struct request *r;
 	struct claim *c;
 	int rc;
 
 	rc = tto_claim_find(lane, sqe->stream, &c);
 	if (rc)
 		return rc;
-	tto_flush(t, c->port ? NULL : &c->key, END_OWNER);
+	tto_flush_claim(t, lane, c, END_OWNER);
 	if (!c->port)
 		(void)aggregate_forget_flow(&t->aggregator, &c->key);
-	claim.user_data = c->user_data;
-	last.stream = cqe->stream = c->id;
+	cqe->stream = c->id;
+	claim_end(lane, c->user_data, c->id);
 	tto_claim_free(t, c);
-	/* no request is left for it: then there is also none that waits */
-	r = request_new(lane, NULL, &claim);
-	if (r)
-		request_finish_cqe(r, &last);
 	return 0;
 }

@@ -6,6 +6,7 @@
  *   tto_claim.c  claims, and those that a dead worker left
  *   tto_place.c  aggregates into the guest's buffers
  *   tto_send.c   segments onto the wire
+ *   tto_capture.c  both, for who looks on
  */
 #ifndef VTOE_PATH_TTO_INTERNAL_H
 #define VTOE_PATH_TTO_INTERNAL_H
@@ -17,6 +18,7 @@
 #include "nic/xsk.h"
 #include "path/path.h"
 #include "path/tto.h"
+#include "path/tto_capture.h"
 
 enum {
 	TTO_PORTS = 65536,
@@ -35,7 +37,7 @@ struct claim {
 	struct flow_key key;	  /* of its frames; not of a port's */
 	uint64_t secret;
 	uint64_t user_data;
-	int fd;		    /* the socket that has the port; -1 */
+	int fd;		    /* of a connection: has the port; -1 */
 	uint64_t deadline;  /* without a lane: ms; 0: not set yet */
 	uint64_t aggregates, segments, rx_bytes, dropped, sent, tx_bytes;
 };
@@ -46,6 +48,11 @@ struct frame_buffer {
 	uint64_t key;
 	uint64_t offset;
 	uint32_t length;
+};
+
+struct tto_port {
+	struct claim *claims;
+	int socket; /* that has it, + 1; 0: none */
 };
 
 /* A lane's part of the service. */
@@ -74,6 +81,13 @@ struct neighbour {
 	uint64_t until; /* ms */
 };
 
+/* Is it an address of this device? Asking costs system calls. */
+struct local_known {
+	struct vtoe_address address;
+	bool ours;
+	uint64_t until; /* ms */
+};
+
 struct tto {
 	struct tto_config config;
 	struct device *device;
@@ -87,9 +101,11 @@ struct tto {
 	uint32_t claim_count, claim_max, claim_hint;
 	struct claim **buckets; /* of connections */
 	uint32_t bucket_count;	/* a power of two */
-	struct claim **ports;	/* TTO_PORTS */
+	struct tto_port *ports;	/* TTO_PORTS */
 	uint32_t orphans;
 	struct list waiting; /* struct frame_lane */
+	uint32_t held_frames; /* of all of them */
+	struct tto_capture *capture; /* NULL: nobody looks on */
 	struct pool held;
 	bool polled;	/* io_uring watches the socket */
 	bool more;	/* the queue was not empty */
@@ -97,16 +113,18 @@ struct tto {
 	bool timed;	/* io_uring has the timer */
 	_Alignas(16) struct __kernel_timespec timer; /* named in a tag */
 	struct neighbour neighbours[TTO_NEIGHBOURS];
-	struct vtoe_address locals[TTO_LOCALS]; /* known to be ours */
+	struct local_known locals[TTO_LOCALS];
 	uint32_t local_next;
+	uint32_t routed; /* packets along the kernel's route in this turn */
 };
 
 /* -- tto.c -- */
 /* What the aggregator gave out: to the claims that it is of. */
 void tto_deliver(struct tto *t, struct delivery *out, unsigned count);
-/* Ends what is being collected of a connection, or of all (NULL). */
-void tto_flush(struct tto *t, const struct flow_key *key,
-	       enum end_reason reason);
+/* Delivers what is held of a claim; of a port's, whatever is collected for
+ * anybody. NULL: of all claims of the lane, likewise. */
+void tto_flush_claim(struct tto *t, struct lane *lane, const struct claim *c,
+		     enum end_reason reason);
 struct frame_lane *tto_lane(struct lane *lane); /* NULL: no memory */
 
 /* -- tto_claim.c -- */
@@ -122,6 +140,8 @@ int tto_unclaim(struct lane *lane, const struct vtoe_sqe *sqe,
 		struct vtoe_cqe *cqe);
 /* Of this lane; -EBADF. */
 int tto_claim_find(struct lane *lane, uint32_t id, struct claim **claim);
+/* Of any lane, or of none; NULL. */
+struct claim *tto_claim_named(const struct tto *t, uint32_t id);
 /* Whose frames these are, or NULL. */
 struct claim *tto_claim_of(struct tto *t, const struct flow_tuple *tuple);
 void tto_claim_free(struct tto *t, struct claim *c);
@@ -133,7 +153,8 @@ void tto_buffers_forget(struct lane *lane, struct region *r);
 void tto_place(struct tto *t, struct claim *c, struct delivery *d);
 /* Gives its frames back; `dropped`: it reached nobody. */
 void tto_delivery_end(struct tto *t, struct delivery *d, bool dropped);
-/* Tries again what waits. */
+/* Tries again what waits: of a lane, or of all. */
+void tto_place_held_of(struct tto *t, struct lane *lane);
 void tto_place_held(struct tto *t);
 /* For how many entries of the CQ does the first of them wait; 0: for buffers, or
  * none does. */
@@ -145,8 +166,20 @@ void tto_held_drop(struct tto *t, struct frame_lane *fl,
 /* -- tto_send.c -- */
 int tto_segment(struct lane *lane, const struct vtoe_sqe *sqe);
 void tto_send_flush(struct tto *t);
+/* Asks once in a while. */
+bool tto_is_local(struct tto *t, const struct vtoe_address *a);
 void tto_neighbour_learn(struct tto *t, unsigned family, const uint8_t *ip,
 			 const uint8_t *mac);
+
+/* -- tto_capture.c; only where tto.capture is not NULL -- */
+/* Before its frames are given back. */
+void tto_capture_delivered(struct tto *t, const struct claim *c,
+			   const struct delivery *d);
+/* [0]: link, IP and TCP headers, whose TCP checksum is zero. */
+void tto_capture_sent(struct tto *t, const struct claim *c,
+		      const struct iovec *iov, unsigned count, uint32_t l4,
+		      unsigned frames);
+void tto_capture_end(struct tto *t);
 
 /* IPv4 in the first four bytes, as the contract has it. */
 static inline unsigned tto_ip_bytes(unsigned family)

@@ -12,9 +12,11 @@
 #include <errno.h>
 #include <string.h>
 
-/* Frames that the deliveries of one lane may keep waiting: no lane can keep
- * another from receiving. */
-#define HELD_SHARE 8u
+/* The part of all frames that deliveries may keep waiting. A lane may keep as many
+ * as the others have left of it: those that do not read get a half, a quarter, an
+ * eighth, and there are always some for one that does; and never so many that
+ * receiving stops. */
+#define HELD_SHARE 4u
 
 /* -- buffers --------------------------------------------------------------- */
 
@@ -26,16 +28,21 @@ int tto_buffers_add(struct lane *lane, const struct vtoe_sqe *sqe)
 	uint8_t *at;
 	int rc;
 
-	if (!count || count > VTOE_AGGREGATE_MAX || sqe->length % count ||
-	    sqe->length / count < VTOE_AGGREGATE_BUFFER_MIN)
-		return -EINVAL;
-	if (count > VTOE_AGGREGATE_MAX - fl->buffer_count)
-		return -EDQUOT;
-	each = sqe->length / count;
 	rc = request_memory(lane, sqe, sqe->length, VTOE_REGION_WRITE, &region,
 			    &at);
 	if (rc)
 		return rc;
+	rc = TOE_SILENT;
+	if (!count || count > VTOE_AGGREGATE_MAX || sqe->length % count ||
+	    sqe->length / count < VTOE_AGGREGATE_BUFFER_MIN)
+		rc = -EINVAL;
+	else if (count > VTOE_AGGREGATE_MAX - fl->buffer_count)
+		rc = -EDQUOT;
+	if (rc != TOE_SILENT) {
+		region_put(lane->conn, region);
+		return rc;
+	}
+	each = sqe->length / count;
 	for (i = 0; i < count; i++) {
 		region_hold(region);
 		fl->buffers[fl->buffer_count++] = (struct frame_buffer){
@@ -216,6 +223,8 @@ static bool try_place(struct tto *t, struct claim *c, struct delivery *d)
 	if (!n || !lane_has_room_for(c->lane, n))
 		return false;
 	place(t, c, d);
+	if (t->capture)
+		tto_capture_delivered(t, c, d);
 	c->aggregates++;
 	c->segments += d->count;
 	c->rx_bytes += d->payload_length;
@@ -261,9 +270,8 @@ void tto_place(struct tto *t, struct claim *c, struct delivery *d)
 
 	if (list_empty(&fl->held) && try_place(t, c, d))
 		return;
-	/* nor what a CQ could never tell of */
-	if (fl->held_frames + d->count <= t->config.frames / HELD_SHARE &&
-	    buffers_for(fl, d->payload_length) <= c->lane->cq.size)
+	if (fl->held_frames + d->count <=
+	    t->config.frames / HELD_SHARE - t->held_frames)
 		h = pool_get(&t->held);
 	if (!h) {
 		drop(t, c, d);
@@ -274,14 +282,17 @@ void tto_place(struct tto *t, struct claim *c, struct delivery *d)
 	list_init(&h->node);
 	list_add_tail(&fl->held, &h->node);
 	fl->held_frames += d->count;
+	t->held_frames += d->count;
 	t->device->stats->tto_held++;
 	if (list_empty(&fl->node))
 		list_add_tail(&t->waiting, &fl->node);
+	lane_dirty(c->lane); /* it may be for room in the CQ */
 }
 
 static void held_free(struct tto *t, struct frame_lane *fl, struct held *h)
 {
 	fl->held_frames -= h->delivery.count;
+	t->held_frames -= h->delivery.count;
 	list_del(&h->node);
 	pool_put(&t->held, h);
 }
@@ -290,15 +301,30 @@ static void place_held_of(struct tto *t, struct frame_lane *fl)
 {
 	struct delivery d;
 	struct held *h;
+	struct claim *c;
 
 	while (!list_empty(&fl->held)) {
 		h = list_entry(fl->held.next, struct held, node);
 		d = h->delivery;
-		if (!try_place(t, h->claim, &d))
+		c = h->claim;
+		if (try_place(t, c, &d)) {
+			held_free(t, fl, h);
+		} else if (buffers_for(fl, d.payload_length) >
+			   c->lane->cq.size) {
+			/* the CQ could never tell of it */
+			held_free(t, fl, h);
+			drop(t, c, &d);
+		} else {
+			lane_dirty(c->lane);
 			return;
-		held_free(t, fl, h);
+		}
 	}
 	list_del(&fl->node);
+}
+
+void tto_place_held_of(struct tto *t, struct lane *lane)
+{
+	place_held_of(t, lane->frames);
 }
 
 void tto_place_held(struct tto *t)

@@ -12,10 +12,14 @@
  *   raw IP	as long as the next hop's MAC is not known: the kernel has the
  *		route, and asks the neighbour. A connection's first segment.
  *
- * The order in which a guest gave segments is kept: what waits in the AF_XDP
- * queue goes first. The next hop's MAC is that of what was last received from the
- * same address, while that is not long ago: whoever can forge it on our link could
- * answer ARP as well.
+ * What waits in the AF_XDP queue goes before anything by another way, so on a
+ * veth, which has no queue of its own, the guest's order is kept; on a NIC whose
+ * queueing discipline holds packets back, a later frame can pass them.
+ *
+ * The next hop's MAC is that of what was last received from the same address,
+ * while that is not long ago; another one does not replace it before. Who is on
+ * our link and can forge it could answer ARP as well; who is not, and forges an
+ * address of our link, makes us send to the router that his frame came from.
  */
 #include "path/tto_internal.h"
 
@@ -28,7 +32,10 @@
 
 enum {
 	TCP_MIN = 20,
-	NEIGHBOUR_MS = 30000,
+	NEIGHBOUR_MS = 10000,
+	LOCAL_MS = 5000,
+	/* packets in a turn, each a system call: one segment's */
+	ROUTED_MAX = VTOE_SEGMENT_FRAMES,
 	LINK_BYTES = 14,
 	HEADERS = LINK_BYTES + 40 + 60,
 	HOPS = 64,
@@ -54,8 +61,13 @@ void tto_neighbour_learn(struct tto *t, unsigned family, const uint8_t *ip,
 			 const uint8_t *mac)
 {
 	struct neighbour *n = neighbour_slot(t, family, ip);
+	bool same = n->family == family &&
+		    !memcmp(n->ip, ip, tto_ip_bytes(family));
 
 	if (mac[0] & 1) /* nobody's */
+		return;
+	if (same && n->until > t->device->now &&
+	    memcmp(n->mac, mac, sizeof(n->mac)))
 		return;
 	n->family = (uint8_t)family;
 	memset(n->ip, 0, sizeof(n->ip));
@@ -126,20 +138,23 @@ static bool same_address(const struct vtoe_address *a,
 	       !memcmp(a->ip, b->ip, tto_ip_bytes(a->family));
 }
 
-/* Is it an address of this device? Asking costs system calls, so the answers
- * are kept. */
-static bool is_local(struct tto *t, const struct vtoe_address *a)
+bool tto_is_local(struct tto *t, const struct vtoe_address *a)
 {
+	struct local_known *l;
 	unsigned i;
 
-	for (i = 0; i < TTO_LOCALS; i++)
-		if (t->locals[i].family == a->family &&
-		    !memcmp(t->locals[i].ip, a->ip, tto_ip_bytes(a->family)))
-			return true;
-	if (!ip_is_ours(a))
-		return false;
-	t->locals[t->local_next++ % TTO_LOCALS] = *a;
-	return true;
+	for (i = 0; i < TTO_LOCALS; i++) {
+		l = &t->locals[i];
+		if (l->until > t->device->now &&
+		    l->address.family == a->family &&
+		    !memcmp(l->address.ip, a->ip, tto_ip_bytes(a->family)))
+			return l->ours;
+	}
+	l = &t->locals[t->local_next++ % TTO_LOCALS];
+	l->address = *a;
+	l->ours = ip_is_ours(a);
+	l->until = t->device->now + LOCAL_MS;
+	return l->ours;
 }
 
 static bool is_covered(struct tto *t, const struct claim *c,
@@ -150,11 +165,13 @@ static bool is_covered(struct tto *t, const struct claim *c,
 	if (!c->port)
 		return same_address(&s->local, &c->local) &&
 		       same_address(&s->remote, &c->remote);
-	if (s->remote.family != s->local.family ||
-	    s->local.port != c->local.port ||
+	if (s->remote.family != c->local.family ||
 	    s->local.family != c->local.family)
 		return false;
-	return same_address(&local, &c->local) || is_local(t, &s->local);
+	if (same_address(&s->local, &c->local))
+		return tto_is_local(t, &local);
+	memset(local.ip, 0, sizeof(local.ip));
+	return same_address(&local, &c->local) && tto_is_local(t, &s->local);
 }
 
 static int check(struct tto *t, const struct claim *c,
@@ -340,6 +357,8 @@ static int send_routed(struct tto *t, const struct outgoing *whole)
 		return -EAFNOSUPPORT;
 	tto_send_flush(t);
 	t->device->stats->tto_routed++;
+	if (t->routed >= ROUTED_MAX)
+		return -ENOBUFS;
 	if (!size || size > whole->payload)
 		size = whole->payload;
 	do {
@@ -354,8 +373,20 @@ static int send_routed(struct tto *t, const struct outgoing *whole)
 		rc = ip_send(fd, &o.s.remote, o.iov, o.count);
 		p.at += p.length;
 		p.first = false;
-	} while (!rc && !p.last);
+	} while (!rc && !p.last && ++t->routed < ROUTED_MAX);
+	/* what the kernel's firewall says is not this contract's EACCES */
+	if (rc == -EPERM || rc == -EACCES)
+		return -EHOSTUNREACH;
 	return rc == -EAGAIN ? -ENOBUFS : rc;
+}
+
+static void make_frame(struct tto *t, struct outgoing *o, const uint8_t *mac)
+{
+	o->iov[0].iov_len = make_headers(o);
+	o->iov[0].iov_base = o->headers;
+	if (mac)
+		memcpy(o->headers, mac, 6);
+	memcpy(o->headers + 6, t->config.mac, 6);
 }
 
 static int send_one(struct tto *t, struct outgoing *o)
@@ -364,10 +395,7 @@ static int send_one(struct tto *t, struct outgoing *o)
 
 	if (!mac)
 		return send_routed(t, o);
-	o->iov[0].iov_len = make_headers(o);
-	o->iov[0].iov_base = o->headers;
-	memcpy(o->headers, mac, 6);
-	memcpy(o->headers + 6, t->config.mac, 6);
+	make_frame(t, o, mac);
 	if (o->s.segment_size && o->payload > o->s.segment_size)
 		return send_cut(t, o);
 	return send_frame(t, o);
@@ -393,13 +421,27 @@ static int segment_copy(struct lane *lane, const struct vtoe_sqe *sqe,
 	return 0;
 }
 
-static int segment_send(struct tto *t, struct claim *c, struct outgoing *o)
+/* As it was before it went; a next hop that only the kernel knows is zero. */
+static void segment_show(struct tto *t, const struct claim *c,
+			 struct outgoing *o)
 {
 	uint32_t size = o->s.segment_size;
+	uint32_t frames = size ? (o->payload + size - 1) / size : 1;
+
+	make_frame(t, o, neighbour_mac(t, &o->s.remote));
+	tto_capture_sent(t, c, o->iov, o->count, o->l4, frames ? frames : 1);
+}
+
+static int segment_send(struct tto *t, struct claim *c, struct outgoing *o)
+{
+	uint32_t head = o->s.head_bytes, size = o->s.segment_size;
 	int rc;
 
-	if (o->payload + HEADERS > 65535 ||
-	    (size && o->payload > size * VTOE_SEGMENT_FRAMES))
+	head += o->s.local.family == VTOE_AF_INET6 ? 40 : 20;
+	if (!size || size > o->payload)
+		size = o->payload;
+	if (o->payload + head > 65535 || size + head > t->config.mtu ||
+	    o->payload > size * VTOE_SEGMENT_FRAMES)
 		return -EMSGSIZE;
 	rc = send_one(t, o);
 	t->device->stats->tto_segments++;
@@ -407,8 +449,14 @@ static int segment_send(struct tto *t, struct claim *c, struct outgoing *o)
 		t->device->stats->tto_lost++;
 		rc = -ENOBUFS;
 	}
+	if (rc == -EMSGSIZE) { /* for the path: lost, as on it */
+		t->device->stats->tto_lost++;
+		rc = 0;
+	}
 	if (rc)
 		return rc;
+	if (t->capture)
+		segment_show(t, c, o);
 	c->sent++;
 	c->tx_bytes += o->payload;
 	t->device->stats->tx_bytes += o->payload;
@@ -440,6 +488,5 @@ int tto_segment(struct lane *lane, const struct vtoe_sqe *sqe)
 void tto_send_flush(struct tto *t)
 {
 	if (t->unsent)
-		xsk_flush(&t->xsk);
-	t->unsent = false;
+		t->unsent = !xsk_flush(&t->xsk);
 }

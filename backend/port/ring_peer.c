@@ -77,14 +77,15 @@ void ring_out_init(struct ring_out *r, void *at, uint32_t size)
 	ring_out_status(r, 1, 0);
 }
 
-int ring_out_room(struct ring_out *r)
+int ring_out_room(struct ring_out *r, uint32_t want)
 {
-	uint32_t consumer;
+	uint32_t consumer, seen = r->size - (r->producer - r->consumer);
 
 	if (r->broken)
 		return -EPROTO;
-	if (r->producer - r->consumer < r->size / 2)
-		return (int)(r->size - (r->producer - r->consumer));
+	/* the guest's word is looked at before it is needed, not each time */
+	if (seen > r->size / 2 && seen >= want)
+		return (int)seen;
 	/* acquire: pairs with the guest's release store in its release verb */
 	consumer = __atomic_load_n(&r->shared->c.consumer, __ATOMIC_ACQUIRE);
 	/* Never ahead of what we published, never behind what it showed. */
@@ -139,7 +140,7 @@ bool ring_out_arm_space(struct ring_out *r, uint32_t want)
 			 r->producer - r->size + want - 1, __ATOMIC_RELAXED);
 	/* full: pairs with the guest's fence in its release verb */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return ring_out_room(r) >= (int)want;
+	return ring_out_room(r, want) >= (int)want;
 }
 
 void ring_out_status(struct ring_out *r, uint32_t status, uint32_t violation)

@@ -51,8 +51,9 @@ struct ring_out {
 };
 
 void ring_out_init(struct ring_out *r, void *at, uint32_t size);
-/* Free entries; -EPROTO if the guest's index is impossible. */
-int ring_out_room(struct ring_out *r);
+/* Free entries: as many as there are if they are fewer than `want`, at least so
+ * many else; -EPROTO if the guest's index is impossible. */
+int ring_out_room(struct ring_out *r, uint32_t want);
 /* Writes the next entry; only after room said > 0. */
 void ring_out_put(struct ring_out *r, const void *from);
 /* Publishes what was put; true if the guest wants a notification. `quiet`: what

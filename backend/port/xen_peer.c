@@ -191,7 +191,7 @@ void xen_device_answer(struct xen_device *x,
 
 	/* No more answers than requests, no more requests than entries: an
 	 * honest frontend always has room. */
-	if (ring_out_room(&x->completions) <= 0)
+	if (ring_out_room(&x->completions, 1) <= 0)
 		return;
 	ring_out_put(&x->completions, &c);
 	ring_out_publish(&x->completions, false);

@@ -61,7 +61,7 @@ static void backend_out(struct ring_out *r, uint8_t verb)
 	switch (verb & 3) {
 	case 0:
 	case 1:
-		n = ring_out_room(r);
+		n = ring_out_room(r, 1);
 		FUZZ_MUST(n == -EPROTO || (n >= 0 && (uint32_t)n <= r->size));
 		FUZZ_MUST(!broken || n == -EPROTO);
 		for (; n > 0; n = verb & 1 ? n - 1 : 0)

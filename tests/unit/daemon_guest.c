@@ -426,6 +426,8 @@ static void test_breaches(void **state)
 		{ WORKER_FLOW, sizeof(struct worker_flow) + 1 },
 		{ WORKER_REASON, sizeof(struct worker_reason) },
 		{ WORKER_REASON, sizeof(struct worker_header) },
+		{ WORKER_REFUSED, sizeof(struct worker_failed) },
+		{ WORKER_REFUSED, sizeof(struct worker_header) },
 		{ WORKER_LEAVE, 8 },
 		{ WORKER_QUERY_PEERS, 8 },
 	};
@@ -659,6 +661,62 @@ static void test_flows(void **state)
 	detach(guest);
 }
 
+/* The question, and the one descriptor that is with it. */
+static int take_capture(struct worker_capture *question)
+{
+	char control[CMSG_SPACE(4 * sizeof(int))];
+	struct iovec iov = { question, sizeof(*question) };
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg;
+	int fd;
+
+	assert_int_equal(recvmsg(worker, &message, 0), sizeof(*question));
+	cmsg = CMSG_FIRSTHDR(&message);
+	assert_non_null(cmsg);
+	assert_int_equal(cmsg->cmsg_len, CMSG_LEN(sizeof(fd)));
+	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
+	return fd;
+}
+
+static void test_capture(void **state)
+{
+	struct worker_capture question = {
+		.h.message = WORKER_CAPTURE, .claim = 7, .snap = 128,
+	}, taken;
+	struct worker_failed refused = {
+		.h.message = WORKER_REFUSED, .error = EBUSY,
+	};
+	struct guest *guest = attach_ready();
+	struct asked asked = { .query = { .answer = on_answer,
+					  .done = on_done } };
+	int ours = eventfd(0, EFD_CLOEXEC), theirs;
+	uint64_t n = 4711;
+
+	(void)state;
+	guest_ask_capture(guest, &question, ours, &asked.query);
+	theirs = take_capture(&taken);
+	assert_memory_equal(&taken, &question, sizeof(taken));
+	assert_int_equal(write(theirs, &n, sizeof(n)), sizeof(n));
+	n = 0;
+	assert_int_equal(read(ours, &n, sizeof(n)), sizeof(n)); /* the same */
+	assert_int_equal(n, 4711);
+	close(theirs);
+	close(ours);
+	send(worker, &refused, sizeof(refused), 0);
+	say(WORKER_END);
+	settle();
+	assert_int_equal(asked.answers, 1);
+	assert_int_equal(asked.dones, 1);
+	assert_string_equal(asked.error, "");
+	assert_int_equal(killed_workers, 0);
+	detach(guest);
+}
+
 static void test_endless_answer(void **state)
 {
 	struct guest *guest = attach_ready();
@@ -812,6 +870,7 @@ int main(void)
 		TEST(test_hang_up),
 		TEST(test_answers),
 		TEST(test_flows),
+		TEST(test_capture),
 		TEST(test_endless_answer),
 		TEST(test_late_answer),
 		TEST(test_end_with_questions),

@@ -31,6 +31,8 @@ void pass(uint32_t ms)
 	device.now = world_us(now) / 1000;
 	stream_tick(&device);
 	conn_tick(&device);
+	if (device.frames)
+		device.frames->tick(&device);
 	turn();
 }
 
@@ -158,6 +160,11 @@ struct lane *lane_of(struct guest *g)
 
 void join(struct guest *g)
 {
+	join_with(g, path_features(&device));
+}
+
+void join_with(struct guest *g, uint64_t features)
+{
 	const struct vtoe_device_page page = { .magic = VTOE_MAGIC };
 	struct vtoe_ctl_request q = { .op = VTOE_CTL_HELLO };
 	struct port_link link;
@@ -180,7 +187,7 @@ void join(struct guest *g)
 	vtoe_ring_init(&g->ctl_c, g->memory + VTOE_CTL_COMPLETION_OFFSET,
 		       VTOE_CTL_ENTRIES);
 	q.u.hello.version = VTOE_VERSION_1;
-	q.u.hello.features = path_features(&device);
+	q.u.hello.features = features;
 	assert_int_equal(ctl(g, q).result, 0);
 	add_lane(g, ENTRIES, ENTRIES);
 	g->key = region(g, ARENA, BYTES - ARENA,

@@ -64,6 +64,8 @@ void set_now(uint64_t ms);
 
 /* -- a connection -- */
 void join(struct guest *g);
+/* One that accepts these features only. */
+void join_with(struct guest *g, uint64_t features);
 void leave(struct guest *g);
 /* Its next lane; sq and cq are those of this one from now on. */
 void add_lane(struct guest *g, uint32_t sq_entries, uint32_t cq_entries);

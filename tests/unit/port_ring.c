@@ -79,7 +79,7 @@ static void test_out_order(void **state)
 	while (seen < 100000) {
 		bool armed = !vtoe_ring_arm(&guest), rung;
 
-		room = ring_out_room(&r);
+		room = ring_out_room(&r, 1);
 		assert_true(room >= 0 && room <= SIZE - (int)(sent - seen));
 		n = rand() % (room + 1);
 		for (; n; n--) {
@@ -131,7 +131,7 @@ static void test_quiet(void **state)
 		while (vtoe_ring_peek(&guest))
 			vtoe_ring_advance(&guest);
 		vtoe_ring_release(&guest);
-		assert_true(ring_out_room(&r) >= 0);
+		assert_true(ring_out_room(&r, 1) >= 0);
 	}
 	s->c.wants = VTOE_RING_WANT_ALL;
 	assert_false(vtoe_ring_arm(&guest));
@@ -143,7 +143,7 @@ static void test_quiet(void **state)
 		while (vtoe_ring_peek(&guest))
 			vtoe_ring_advance(&guest);
 		vtoe_ring_release(&guest);
-		ring_out_room(&r);
+		ring_out_room(&r, 1);
 		guest.local = guest.other = guest.published += 0x60000000u;
 		s->c.consumer = s->p.producer = guest.local;
 		r.consumer = r.producer = r.published = guest.local;
@@ -173,7 +173,7 @@ static void test_space_event(void **state)
 	for (i = 0; i < SIZE; i++)
 		ring_out_put(&r, entry);
 	ring_out_publish(&r, false);
-	assert_int_equal(ring_out_room(&r), 0);
+	assert_int_equal(ring_out_room(&r, 1), 0);
 	assert_false(ring_out_arm_space(&r, 2));
 	assert_non_null(vtoe_ring_peek(&guest));
 	vtoe_ring_advance(&guest);
@@ -225,14 +225,14 @@ static void test_lies_out(void **state)
 			ring_out_put(&r, entry);
 		ring_out_publish(&r, false);
 		s->c.consumer = 3;
-		assert_int_equal(ring_out_room(&r), 3);
+		assert_int_equal(ring_out_room(&r, 1), 3);
 		for (n = 0; n < 3; n++)
 			ring_out_put(&r, entry);
 		ring_out_publish(&r, false);
 		s->c.consumer = lies[i] == SIZE + 1 ? SIZE + 4 : lies[i];
-		assert_int_equal(ring_out_room(&r), -EPROTO);
+		assert_int_equal(ring_out_room(&r, 1), -EPROTO);
 		s->c.consumer = 3;
-		assert_int_equal(ring_out_room(&r), -EPROTO);
+		assert_int_equal(ring_out_room(&r, 1), -EPROTO);
 	}
 }
 

@@ -105,8 +105,9 @@ chroot "$root" bash -euc '
 	cd /src
 	[ -x configure ] || autoreconf -fi
 	cd /build
-	[ -f Makefile ] || /src/configure -q --prefix=/opt/vtoe --without-bpf
-	make -s -j2 vtoed vtoectl libvtoe.la libvtoe-preload.la vtoe-run '"$programs"'
+	[ -f Makefile ] || /src/configure -q --prefix=/opt/vtoe
+	make -s -j2 vtoed vtoectl libvtoe.la libvtoe-preload.la vtoe-run \
+		vtoe-stack '"$programs"'
 	make -s install-exec
 	mkdir -p /opt/vtoe/libexec
 	for p in '"$programs"'; do
@@ -168,6 +169,7 @@ blob() { # NAME BYTES: a file of the far end, and its sum
 	[ -f "$dir/peer/$1.sum" ] ||
 		{ head -c "$2" /dev/urandom > "$dir/peer/$1"; sha256sum "$dir/peer/$1" | cut -d' ' -f1 > "$dir/peer/$1.sum"; }
 }
+blob 20m 20000000
 blob 200m 200000000
 blob 50m 50000000
 blob 1m 1000000

@@ -27,6 +27,7 @@ packages=(
 	# building vtoe
 	gcc make autoconf automake libtool pkg-config libc6-dev libxen-dev
 	liburing-dev libseccomp-dev libmnl-dev libjson-c-dev libcap-dev
+	libbpf-dev
 	# the programs of the tests
 	iperf3 curl nginx-light redis-server redis-tools python3-minimal
 	socat strace

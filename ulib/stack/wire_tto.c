@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <vtoe.h>
@@ -42,6 +43,7 @@ enum {
 	SPARE = 8, /* slots that one large segment may need */
 	RETRY_US = 20000,
 	RETRY_MAX_US = 1000000,
+	OWED_US = 5000, /* buffers that found no room are offered again */
 	ASK_AGAIN_US = 1000000,
 	OPEN_MS = 1000,
 };
@@ -83,8 +85,13 @@ struct session {
 	uint32_t out; /* buffers that TCP has */
 	struct tto_buffer *buffers;
 	uint32_t free_slots;
+	uint64_t since_us;
 	bool want_all; /* to hear of segments that were sent, too */
+	bool slot_busy[SLOTS_MAX]; /* has a segment that is under way */
 	uint16_t free_slot[SLOTS_MAX];
+	/* given back, but the queue to the worker had no room */
+	uint16_t *owed;
+	uint32_t owed_count;
 };
 
 struct wire_tto {
@@ -97,6 +104,7 @@ struct wire_tto {
 	uint64_t secret;
 	uint64_t retry_us, retry_after;
 	uint64_t ask_us; /* claims that were refused are asked for again */
+	uint64_t owed_us; /* so are buffers that are owed offered */
 	uint64_t losses;
 	bool fresh; /* the descriptors are others than before */
 	/* an aggregate of which more is to come */
@@ -119,6 +127,7 @@ static void session_free(struct session *s)
 	if (s->ctx)
 		vtoe_close(s->ctx);
 	free(s->buffers);
+	free(s->owed);
 	free(s);
 }
 
@@ -139,14 +148,14 @@ static int session_memory(struct session *s)
 	s->slots = vtoe_alloc(s->ctx, (size_t)s->slot_count * SLOT_BYTES);
 	s->memory = vtoe_alloc(s->ctx, (size_t)s->buffer_count * BUFFER_BYTES);
 	s->buffers = calloc(s->buffer_count, sizeof(*s->buffers));
-	if (!s->slots || !s->memory || !s->buffers)
+	s->owed = calloc(s->buffer_count, sizeof(*s->owed));
+	if (!s->slots || !s->memory || !s->buffers || !s->owed)
 		return -ENOMEM;
 	for (i = 0; i < s->slot_count; i++)
 		s->free_slot[s->free_slots++] = (uint16_t)i;
 	for (i = 0; i < s->buffer_count; i++) {
 		s->buffers[i].b.at = s->memory + (size_t)i * BUFFER_BYTES;
 		s->buffers[i].session = s;
-		s->buffers[i].lent = true;
 	}
 	i = vtoe_translate(s->ctx, s->slots, 1, &s->slots_key,
 			   &s->slots_offset) ||
@@ -164,18 +173,29 @@ static struct vtoe_sqe *session_sqe(struct session *s)
 	return sqe;
 }
 
-/* Lends `count` buffers from `first` on. */
-static void session_lend(struct session *s, uint32_t first, uint32_t count)
+/* Lends `count` buffers from `first` on. -> false: no room, or it is dead */
+static bool session_lend(struct session *s, uint32_t first, uint32_t count)
 {
-	struct vtoe_sqe *sqe = session_sqe(s);
+	struct vtoe_sqe *sqe = vtoe_get_sqe(s->lane);
+	uint32_t i;
 
 	if (!sqe)
-		return; /* it is dead */
+		return false;
 	vtoe_sqe_set(sqe, VTOE_OP_AGGREGATE, 0, USER(USER_BUFFERS, 0, 0));
 	sqe->key = s->key;
 	sqe->offset = s->offset + (uint64_t)first * BUFFER_BYTES;
 	sqe->length = count * BUFFER_BYTES;
 	sqe->op_flags = count;
+	for (i = 0; i < count; i++)
+		s->buffers[first + i].lent = true;
+	return true;
+}
+
+/* Those that are still to be lent. */
+static void session_lend_owed(struct session *s)
+{
+	while (s->owed_count && session_lend(s, s->owed[s->owed_count - 1], 1))
+		s->owed_count--;
 }
 
 static int session_open(const char *path, struct session **out)
@@ -204,13 +224,13 @@ static int session_open(const char *path, struct session **out)
 		return rc;
 	}
 	vtoe_lane_set_spin(s->lane, 0);
-	session_lend(s, 0, s->buffer_count);
+	(void)session_lend(s, 0, s->buffer_count); /* the queue is empty */
 	*out = s;
 	return 0;
 }
 
 static bool session_is_ours(const struct session *s, uint64_t key,
-			    uint64_t offset, uint32_t length, uint32_t *which)
+			    uint64_t offset, uint64_t length, uint32_t *which)
 {
 	uint64_t at = offset - s->offset, i = at / BUFFER_BYTES;
 
@@ -227,8 +247,10 @@ static void claim_ask(struct wire_tto *t, uint32_t i)
 	struct tto_claim *c = &t->claims[i];
 	struct vtoe_sqe *sqe = t->now ? session_sqe(t->now) : NULL;
 
-	if (!sqe)
-		return; /* with the next session */
+	if (!sqe) { /* in a while, or with the next session */
+		t->ask_us = 0;
+		return;
+	}
 	c->asked = true;
 	c->asking++;
 	vtoe_sqe_set(sqe, VTOE_OP_CLAIM, 0, USER(USER_CLAIM, c->asking, i));
@@ -332,16 +354,22 @@ static void tto_lost(struct wire_tto *t, uint64_t now_us)
 
 	t->losses++;
 	t->now = NULL;
-	t->retry_after = RETRY_US;
 	t->retry_us = now_us;
+	if (now_us - s->since_us < RETRY_MAX_US) { /* one that fails at once */
+		t->retry_us += t->retry_after;
+		t->retry_after = least(2 * t->retry_after, RETRY_MAX_US);
+	} else {
+		t->retry_after = RETRY_US;
+	}
 	for (i = 0; i < t->claim_count; i++) {
 		if (t->claims[i].state == CLAIM_IN_FORCE)
 			t->claims[i].state = CLAIM_LOST;
 		t->claims[i].asked = false;
 	}
-	/* whoever watches it looks for the next one's */
-	if (write(vtoe_lane_fd(s->lane), &one, sizeof(one)) < 0)
-		t->retry_us = now_us;
+	/* whoever watches its descriptors looks for the next one's; what has
+	 * died may be the lane alone */
+	(void)!write(vtoe_lane_fd(s->lane), &one, sizeof(one));
+	(void)shutdown(vtoe_control_fd(s->ctx), SHUT_RDWR);
 	s->out++; /* over the calls below */
 	s->next = t->over;
 	t->over = s;
@@ -360,12 +388,13 @@ static void claims_ask_all(struct wire_tto *t)
 			claim_ask(t, i);
 }
 
-static void tto_use(struct wire_tto *t, struct session *s)
+static void tto_use(struct wire_tto *t, struct session *s, uint64_t now_us)
 {
 	const struct vtoe_device_page *page = vtoe_device(s->ctx);
 
 	t->now = s;
 	t->fresh = true;
+	s->since_us = now_us;
 	t->page = *page;
 	memcpy(t->wire.ipv4, page->ipv4, sizeof(page->ipv4));
 	memcpy(t->wire.ipv6, page->ipv6, sizeof(page->ipv6));
@@ -386,7 +415,7 @@ static bool tto_again(struct wire_tto *t, uint64_t now_us)
 		t->retry_after = least(2 * t->retry_after, RETRY_MAX_US);
 		return false;
 	}
-	tto_use(t, s);
+	tto_use(t, s, now_us);
 	return true;
 }
 
@@ -407,8 +436,8 @@ static void tto_give_back(struct wire *w, struct wire_buffer *b)
 		return;
 	}
 	s->out--;
-	buffer->lent = true;
-	session_lend(s, (uint32_t)(buffer - s->buffers), 1);
+	if (!session_lend(s, (uint32_t)(buffer - s->buffers), 1))
+		s->owed[s->owed_count++] = (uint16_t)(buffer - s->buffers);
 }
 
 static void tto_partial_drop(struct wire_tto *t)
@@ -493,8 +522,8 @@ static bool tto_frame(struct wire_tto *t, const struct vtoe_cqe *cqe)
 	struct session *s = t->now;
 	struct tto_buffer *b;
 
-	if (!session_is_ours(s, cqe->key, cqe->offset, cqe->length + skip,
-			     &which))
+	if (!session_is_ours(s, cqe->key, cqe->offset,
+			     (uint64_t)cqe->length + skip, &which))
 		return false;
 	b = &s->buffers[which];
 	b->lent = false;
@@ -512,6 +541,15 @@ static bool tto_frame(struct wire_tto *t, const struct vtoe_cqe *cqe)
 		return false;
 	t->partial = false;
 	return true;
+}
+
+/* A segment was sent: its slot is free. Once, whatever the worker says. */
+static void slot_done(struct session *s, uint32_t slot)
+{
+	if (slot >= s->slot_count || !s->slot_busy[slot])
+		return;
+	s->slot_busy[slot] = false;
+	s->free_slot[s->free_slots++] = (uint16_t)slot;
 }
 
 static void packet_end(struct wire_tto *t, struct wire_event *e)
@@ -541,9 +579,7 @@ static bool tto_complete(struct wire_tto *t, const struct vtoe_cqe *cqe,
 		packet_end(t, e);
 		return true;
 	case USER_SEGMENT:
-		if (USER_INDEX(cqe->user_data) < t->now->slot_count)
-			t->now->free_slot[t->now->free_slots++] =
-				(uint16_t)USER_INDEX(cqe->user_data);
+		slot_done(t->now, USER_INDEX(cqe->user_data));
 		return false;
 	default:
 		return false;
@@ -572,6 +608,7 @@ static bool tto_next(struct wire *w, struct wire_event *e, uint64_t now_us)
 		if (tto_complete(t, &cqe, e))
 			return true;
 	}
+	t->owed_us = now_us + OWED_US;
 	if (t->now && !t->ask_us) {
 		t->ask_us = now_us + ASK_AGAIN_US;
 	} else if (t->now && now_us >= t->ask_us && t->ask_us != TCP_NEVER) {
@@ -677,6 +714,7 @@ static void tto_send(struct wire *w, uint32_t claim,
 		if (!sqe)
 			return;
 		slot = s->free_slot[--s->free_slots];
+		s->slot_busy[slot] = true;
 		slot_fill(s, slot, seg, payload, at, n);
 		vtoe_sqe_set(sqe, VTOE_OP_SEGMENT, c->stream,
 			     USER(USER_SEGMENT, 0, slot));
@@ -692,8 +730,10 @@ static void tto_flush(struct wire *w)
 {
 	struct wire_tto *t = tto_of(w);
 
-	if (t->now)
-		vtoe_submit(t->now->lane);
+	if (!t->now)
+		return;
+	session_lend_owed(t->now);
+	vtoe_submit(t->now->lane);
 }
 
 /* -- sleeping -------------------------------------------------------------- */
@@ -723,6 +763,8 @@ static uint64_t tto_wake_us(const struct wire *w)
 
 	if (!t->now)
 		return t->retry_us;
+	if (t->now->owed_count)
+		return t->owed_us;
 	return t->ask_us ? t->ask_us : TCP_NEVER;
 }
 
@@ -782,6 +824,7 @@ struct wire *wire_tto_open(const char *path, uint32_t claims, int *error)
 		return NULL;
 	t->wire.ops = &tto_ops;
 	t->ask_us = TCP_NEVER;
+	t->retry_after = RETRY_US;
 	t->path = path ? strdup(path) : NULL;
 	t->claims = calloc(claims, sizeof(*t->claims));
 	t->claim_count = claims;
@@ -793,7 +836,7 @@ struct wire *wire_tto_open(const char *path, uint32_t claims, int *error)
 		wire_tto_close(&t->wire);
 		return NULL;
 	}
-	tto_use(t, s);
+	tto_use(t, s, 0);
 	return &t->wire;
 }
 

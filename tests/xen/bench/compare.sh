@@ -6,6 +6,9 @@
 #   netfront   vtoe-bench over the guest's kernel sockets
 #   vtoe       vtoe-bench over libvtoe
 #   vtoe-run   the program of `netfront` as it is, under vtoe-run
+#   tto        the same under vtoe-run --service tto (with BENCH_TTO=yes, which
+#              puts the XDP program on the guest's interface: the others but
+#              netfront pay for that)
 #   dom0       the program of `netfront` in dom0, in the guest's network
 #              namespace: what an engine made of dom0's own TCP can approach
 #
@@ -58,6 +61,7 @@ one() {
 	netfront) guest_begin 60 "$bench $command kernel" ;;
 	vtoe) guest_begin 60 "$bench $command vtoe $spin" ;;
 	vtoe-run) guest_begin 60 "vtoe-run --require $bench $command kernel" ;;
+	tto) guest_begin 60 "vtoe-run --require --service tto $bench $command kernel" ;;
 	dom0)
 		# shellcheck disable=SC2086
 		nsenter --net=/run/netns/vtoe-g $bench $command kernel \
