@@ -203,7 +203,8 @@ struct generic_pool {
 	uint32_t free_count;
 	uint32_t lent;
 	uint32_t hint; /* where the next buffer to come back probably is */
-	uint16_t group;
+	uint16_t group; /* the kernel's name of the ring */
+	uint16_t first; /* ulib/stack's: the next one to be filled */
 };
 
 /*

@@ -40,7 +40,7 @@ whole() {
 }
 
 mkdir -p "$RUN/www"
-make_data "$RUN/www/data" "${VTOE_TEST_BYTES:-300000000}"
+make_data "$RUN/www/data" "${VTOE_TEST_BYTES:-200000000}"
 want=$(hash_of <"$RUN/www/data")
 
 start idle.out app sh -c "exec $PROGS/echo 7000"

@@ -48,6 +48,7 @@ extern struct vtoe_stats stats;
 /* -- the engine, and the network that its peers are in: path_kernel.c has the
  * kernel's sockets, stack_world.c a TCP of our own -- */
 extern const uint32_t world_own, world_peer; /* addresses, of host order */
+extern const bool world_off_waits; /* GRQ_MODE off, for the kernel's answer */
 int world_network(void); /* of this process, once */
 int world_start(const struct device_limits *limits);
 void world_stop(void);

@@ -9,6 +9,7 @@
 
 struct device device;
 const uint32_t world_own = INADDR_LOOPBACK, world_peer = INADDR_LOOPBACK;
+const bool world_off_waits = true;
 
 int world_start(const struct device_limits *limits)
 {

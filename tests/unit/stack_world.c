@@ -9,6 +9,7 @@
 #include "stack_tun.h"
 
 const uint32_t world_own = TUN_OWN, world_peer = TUN_PEER;
+const bool world_off_waits = false;
 struct tun stack_tun;
 struct own own;
 /* The tests' device is the first that `own` has. Not an alias of the compiler's:

@@ -119,12 +119,12 @@ struct own {
 	void *memory;
 	struct own_claim *claims;
 	uint32_t claim_max, claim_used;
+	uint32_t claim_top; /* those from here on are free */
 	struct list late; /* claims, by time */
 	uint32_t late_count;
 	struct list conns[OWN_BUCKETS];
 	struct list lingering; /* closes that wait until all is acknowledged */
 	uint32_t conn_count;
-	uint8_t ipv4[4], ipv6[16];
 	struct wire_event event;
 };
 

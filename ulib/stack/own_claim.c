@@ -30,6 +30,9 @@ static void claim_end(struct own_claim *c)
 		o->wire->ops->unclaim(o->wire, c->id);
 	c->state = OWN_CLAIM_FREE;
 	o->claim_used--;
+	while (o->claim_top &&
+	       o->claims[o->claim_top - 1].state == OWN_CLAIM_FREE)
+		o->claim_top--;
 }
 
 static void claim_end_late(struct own *o)
@@ -45,9 +48,13 @@ static struct own_claim *claim_slot(struct own *o)
 	/* a moment is worth less than a new connection */
 	if (o->claim_used == n && o->late_count)
 		claim_end_late(o);
-	for (i = 0; i < n && o->claim_used < n; i++)
-		if (o->claims[i].state == OWN_CLAIM_FREE)
-			return &o->claims[i];
+	for (i = 0; i < n && o->claim_used < n; i++) {
+		if (o->claims[i].state != OWN_CLAIM_FREE)
+			continue;
+		if (i >= o->claim_top)
+			o->claim_top = i + 1;
+		return &o->claims[i];
+	}
 	return NULL;
 }
 
@@ -142,7 +149,7 @@ struct own_claim *own_claim_find(struct own *o, unsigned family,
 
 	memcpy(any.ip, ip, 16);
 	all = own_address_is_any(&any);
-	for (i = 0; port && i < o->claim_max; i++) {
+	for (i = 0; port && i < o->claim_top; i++) {
 		struct own_claim *c = &o->claims[i];
 
 		if ((c->state == OWN_CLAIM_READY ||
@@ -160,7 +167,7 @@ struct own_claim *own_claim_of_tuple(struct own *o, const struct tcp_tuple *t)
 {
 	uint32_t i;
 
-	for (i = 0; i < o->claim_max; i++) {
+	for (i = 0; i < o->claim_top; i++) {
 		struct own_claim *c = &o->claims[i];
 
 		if ((c->state != OWN_CLAIM_READY &&

@@ -24,18 +24,17 @@ static uint16_t *lent_ids(struct generic_pool *g)
 	return g->free_ids + GENERIC_BUFFERS;
 }
 
-/* `group`, which the kernel's engine needs, is where the ring begins. */
 static void lend(struct generic_pool *g, uint16_t id)
 {
-	lent_ids(g)[(g->group + g->lent++) & MASK] = id;
+	lent_ids(g)[(g->first + g->lent++) & MASK] = id;
 	g->buffers[id].state = GENERIC_LENT;
 }
 
 static uint16_t lent_take(struct generic_pool *g)
 {
-	uint16_t id = lent_ids(g)[g->group & MASK];
+	uint16_t id = lent_ids(g)[g->first & MASK];
 
-	g->group = (uint16_t)((g->group + 1) & MASK);
+	g->first = (uint16_t)((g->first + 1) & MASK);
 	g->lent--;
 	return id;
 }

@@ -17,7 +17,7 @@ struct own_claim *own_accept_listener(struct own *o, int listener)
 {
 	uint32_t i;
 
-	for (i = 0; i < o->claim_max; i++)
+	for (i = 0; i < o->claim_top; i++)
 		if (o->claims[i].state == OWN_CLAIM_READY &&
 		    o->claims[i].listener == listener)
 			return &o->claims[i];
