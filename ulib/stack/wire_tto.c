@@ -45,7 +45,10 @@ enum {
 	RETRY_MAX_US = 1000000,
 	OWED_US = 5000, /* buffers that found no room are offered again */
 	ASK_AGAIN_US = 1000000,
-	OPEN_MS = 1000,
+	ANSWER_MS = 1000,
+	/* Long: a Xen guest grants all of the connection's memory first, and
+	 * while there is no worker there is nothing else to do. */
+	OPEN_MS = 5000,
 };
 
 /* user_data: kind, number of the asking, claim or slot */
@@ -168,7 +171,7 @@ static struct vtoe_sqe *session_sqe(struct session *s)
 	struct vtoe_sqe *sqe = vtoe_get_sqe(s->lane);
 
 	/* the worker takes them at once, unless it is dead */
-	if (!sqe && !vtoe_wait_sqe(s->lane, OPEN_MS))
+	if (!sqe && !vtoe_wait_sqe(s->lane, ANSWER_MS))
 		sqe = vtoe_get_sqe(s->lane);
 	return sqe;
 }
