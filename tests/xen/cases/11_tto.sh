@@ -36,7 +36,7 @@ expect "dom0's own TCP saw none of them" test $(($(bridge_tcp) - dom0)) -lt 200
 
 # under a transfer that takes a while
 kills() { [ "$(counter tto_frames)" -gt 200 ]; }
-guest_begin 200 "$tto curl -sS --max-time 190 --limit-rate 2M -o /tmp/got http://$PEER:8080/20m && sha256sum < /tmp/got | cut -d' ' -f1"
+guest_begin 200 "$tto curl -sS --max-time 190 --limit-rate 4M -o /tmp/got http://$PEER:8080/200m && sha256sum < /tmp/got | cut -d' ' -f1"
 for round in $(seq "$ROUNDS"); do
 	expect "$round: frames come" wait_for 40 kills
 	old=$(worker_pid)
@@ -45,5 +45,5 @@ for round in $(seq "$ROUNDS"); do
 		'[ -n "$(worker_pid)" ] && [ "$(worker_pid)" != "$old" ]'
 done
 expect "curl has not noticed that workers were killed" guest_end
-expect "SHA-256 equal" test "$OUT" = "$(curl -sS "http://$PEER:8080/20m.sum")"
+expect "SHA-256 equal" test "$OUT" = "$(curl -sS "http://$PEER:8080/200m.sum")"
 expect "the guest is attached as before" again
