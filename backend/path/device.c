@@ -22,6 +22,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { URING_ENTRIES = 1024, REAP_BATCH = 256 };
@@ -267,12 +268,26 @@ static void device_bury(struct device *d)
 		conn_free(list_entry(at, struct conn, node));
 }
 
+static uint64_t device_clock_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* The caller's time goes on meanwhile: what is begun for what has come (a drain)
+ * must not have begun before a long sleep. */
 static void device_sleep(struct device *d)
 {
+	uint64_t before = device_clock_us();
+
 	if (d->wake_us == DEVICE_NEVER)
 		uring_submit(&d->uring, true);
 	else
 		uring_wait(&d->uring, d->wake_us - d->now_us);
+	d->now_us += device_clock_us() - before;
+	d->now = d->now_us / 1000;
 }
 
 unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy)

@@ -4,7 +4,8 @@
 # none of the caller's descriptors; vtoe-run in vtoe-run starts no other; it
 # finds the next worker also by a relative path; SIGTERM ends it only when its
 # programs have ended; then it leaves nothing behind. If it is killed, programs
-# have an error and do not hang.
+# have an error and do not hang. Programs that do not read what they are sent do
+# not take from the others what these receive with.
 . "$(dirname "$0")/../lib/net.sh"
 net_begin 120 "$0" "$@"
 only_vtoe
@@ -52,7 +53,7 @@ start nested app "$VTOE_RUN" --service tto curl -sS --limit-rate 20M \
 	-o "$RUN/got" $url
 nested=$STARTED
 wait_for 10 stack_is 1 || fail "nested: $(cat "$RUN/nested.log")"
-ls -l "/proc/$(stack_pid)/fd" | grep -q "$RUN/held" &&
+[ -z "$(find "/proc/$(stack_pid)/fd" -lname "$RUN/held")" ] ||
 	fail "vtoe-stack holds a descriptor of the caller's"
 exec 9>&-
 finish "$nested" 30 "curl, nested" || fail "nested: $(cat "$RUN/nested.log")"
@@ -75,6 +76,32 @@ finish $relative 40 "curl, relative path" ||
 	fail "relative: $(cat "$RUN/relative.log")"
 same_hash "$want" "$(hash_of <"$RUN/got")" "relative path"
 wait_for 10 left_nothing || fail "relative: something is left"
+
+# Many that do not read, and one that answers, of one stack.
+pushes=
+readers="1 2 3 4 5 6 7 8"
+start readers app sh -c "for i in $readers; do
+	$PROGS/flow pull listen 730\$i &
+done
+exec $PROGS/echo 7000"
+app=$STARTED
+for i in $readers; do
+	wait_listening app 730$i
+	start "push$i" peer "$PROGS/flow" push connect $APP4 730$i 50000000
+	pushes="$pushes $STARTED"
+done
+wait_listening app 7000
+for i in $readers; do
+	wait_for 20 grep -q stalled "$RUN/push$i.log" ||
+		fail "the sender $i never stalls: $(cat "$RUN/push$i.log")"
+done
+start rr peer "$PROGS/rr" $APP4 7000 200
+finish "$STARTED" 10 "rr beside readers that do not read" ||
+	fail "rr: $(cat "$RUN/rr.log")"
+for pid in $pushes "$app" $(pgrep -f "^$PROGS/flow pull listen 730"); do
+	kill -KILL "$pid"
+done
+wait_for 20 left_nothing || fail "readers: something is left"
 
 # SIGTERM: its program's connection goes on, it ends after that.
 slowly terminated

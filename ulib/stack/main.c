@@ -17,7 +17,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -50,6 +49,7 @@ struct run {
 	int listen_fd, ready_fd, life_fd;
 	char directory[80];
 	char path[100];
+	char device[108]; /* absolute; as a socket's address has room for */
 	bool ended;	    /* LIFE has hung up */
 	uint64_t idle_us;   /* since then nobody is connected; 0: somebody is */
 	uint64_t drain_us;  /* draining ends; 0: not begun */
@@ -189,16 +189,15 @@ static void run_close_others(const struct run *r)
 }
 
 /* A relative path would mean something else once we are in the background. */
-static const char *run_device(const char *given)
+static const char *run_device(struct run *r, const char *given)
 {
-	static char path[PATH_MAX];
-	char here[PATH_MAX];
+	char here[sizeof(r->device)];
+	int n;
 
-	if (!*given || *given == '/' || !getcwd(here, sizeof(here)) ||
-	    (size_t)snprintf(path, sizeof(path), "%s/%s", here, given) >=
-		    sizeof(path))
+	if (!*given || *given == '/' || !getcwd(here, sizeof(here)))
 		return given;
-	return path;
+	n = snprintf(r->device, sizeof(r->device), "%s/%s", here, given);
+	return n < (int)sizeof(r->device) ? r->device : given;
 }
 
 /* LIFE's hang-up and SIGTERM, by one descriptor. Who ends all processes of a
@@ -367,9 +366,6 @@ static void run_loop(struct run *r)
 	run_watch_wire(r, 0);
 	do {
 		events = device_turn(d, now_us(), true, &busy);
-		/* it slept: what begins below begins now */
-		d->now_us = now_us();
-		d->now = d->now_us / 1000;
 		run_watch_wire(r, events);
 		if (events & 1u << WATCH_LISTENER ||
 		    (r->deaf_us && d->now_us >= r->deaf_us))
@@ -391,7 +387,7 @@ int main(int argc, char **argv)
 	r->lane_fd = r->hangup_fd = -1;
 	umask(077);
 	run_close_others(r);
-	run_open_wire(r, run_device(argv[1]));
+	run_open_wire(r, run_device(r, argv[1]));
 	run_open_engine(r);
 	run_make_page(r);
 	run_listen(r);

@@ -239,9 +239,15 @@ int toe_bind(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 
 /* -- LISTEN ---------------------------------------------------------------- */
 
+/* What waits for the program waits here; what a flood of SYNs may take of TCP's
+ * connections is no matter of the program's wishes. */
+enum { TCP_BACKLOG_MAX = 1024 };
+
 static int listen_begin(struct own_stream *st)
 {
 	struct own *o = own_of(st->s.device);
+	unsigned backlog = st->backlog_max < TCP_BACKLOG_MAX ?
+				   st->backlog_max : TCP_BACKLOG_MAX;
 	unsigned i;
 
 	for (i = 0; i < 2; i++) {
@@ -255,7 +261,7 @@ static int listen_begin(struct own_stream *st)
 		memcpy(at.local, c->local.ip, sizeof(at.local));
 		if (!c->listener) {
 			int id = tcp_listen(o->tcp, &at, own_claim_mss(c),
-					    st->backlog_max);
+					    backlog);
 
 			if (id < 0) {
 				listen_end(&st->use[0]);
