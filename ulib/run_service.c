@@ -23,6 +23,9 @@
 
 #define STACK "vtoe-stack"
 
+/* The socket of the stack that serves us already: vtoe-run in vtoe-run. */
+#define SERVED "VTOE_SERVED"
+
 /* The stack: $VTOE_STACK, or in the build tree beside us, or installed. */
 static const char *find_stack(void)
 {
@@ -94,8 +97,8 @@ static void hear_stack(int from, char *line, size_t room)
 	line[have] = '\0';
 }
 
-/* Where programs do not look for their own descriptors. */
-static void keep_life(int life)
+/* Where programs do not look for their own descriptors. -> NULL, or why not */
+static const char *keep_life(int life)
 {
 	struct rlimit files = { .rlim_cur = 256 };
 	int at;
@@ -103,41 +106,64 @@ static void keep_life(int life)
 	getrlimit(RLIMIT_NOFILE, &files);
 	at = files.rlim_cur > 1000 ? 971 : (int)files.rlim_cur - 1;
 	if (fcntl(life, F_DUPFD, at) < 0)
-		run_fail(STACK, strerror(errno));
+		return strerror(errno);
 	close(life);
+	return NULL;
 }
 
-static void start_stack(void)
+/* -> NULL, or why it cannot be */
+static const char *start_stack(void)
 {
-	const char *stack = find_stack();
+	const char *stack = find_stack(), *why;
 	int ready[2], life[2], status = 0;
-	char line[512];
+	static char line[512];
 	pid_t pid;
 
 	if (pipe2(life, O_CLOEXEC) || pipe2(ready, O_CLOEXEC))
-		run_fail(STACK, strerror(errno));
+		return strerror(errno);
 	pid = fork();
 	if (!pid)
 		become_stack(stack, ready[1], life[0]);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
-		run_fail(STACK, "cannot fork");
+	if (pid < 0)
+		return strerror(errno);
+	/* ECHILD: whoever started us ignores SIGCHLD */
+	if (waitpid(pid, &status, 0) == pid && status)
+		return "cannot fork";
 	close(ready[1]);
 	close(life[0]);
 	hear_stack(ready[0], line, sizeof(line));
 	close(ready[0]);
-	if (*line != '+')
-		run_fail(STACK, *line == '-' ? line + 1 : "it ended at once");
-	if (setenv("VTOE_SOCKET", line + 1, 1))
+	why = *line == '+' ? keep_life(life[1]) :
+	      *line == '-' ? line + 1 : "it ended at once";
+	if (why)
+		close(life[1]);
+	else if (setenv("VTOE_SOCKET", line + 1, 1) ||
+		 setenv(SERVED, line + 1, 1))
 		run_fail("VTOE_SOCKET", strerror(errno));
-	keep_life(life[1]);
+	return why;
+}
+
+static int is_served(void)
+{
+	const char *device = getenv("VTOE_SOCKET"), *by = getenv(SERVED);
+
+	return device && by && !strcmp(device, by);
 }
 
 void run_service(const char *service)
 {
+	const char *why;
+
 	if (!strcmp(service, "toe"))
 		return;
 	if (strcmp(service, "tto") && strcmp(service, "auto"))
 		run_fail(service, "no service: toe, tto or auto");
-	if (!strcmp(service, "tto") || device_offers_tto())
-		start_stack();
+	if (is_served() || (*service == 'a' && !device_offers_tto()))
+		return;
+	why = start_stack();
+	if (why && *service == 't')
+		run_fail(STACK, why);
+	if (why && getenv("VTOE_EXPLAIN"))
+		fprintf(stderr, "vtoe-run: %s: %s; the backend's TCP instead\n",
+			STACK, why);
 }

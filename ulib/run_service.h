@@ -8,7 +8,8 @@
 /*
  * `service`: "toe": nothing is to be done; "tto": vtoe-stack is started, and
  * VTOE_SOCKET is its socket from then on; "auto": "tto" where the device offers
- * that. Exits with a message if it cannot be.
+ * that and the stack can run. Where a stack of vtoe-run's is the device already,
+ * that stays. Exits with a message if it cannot be.
  */
 void run_service(const char *service);
 

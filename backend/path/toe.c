@@ -125,9 +125,6 @@ static int toe_frames(struct lane *lane, struct stream *unused,
 	const struct frame_service *f = lane->conn->device->frames;
 
 	(void)unused;
-	/* of what a guest leaves behind only its sends are done */
-	if (lane->conn->state == CONN_LEAVING)
-		return TOE_SILENT;
 	return f ? f->start(lane, sqe, cqe) : -EOPNOTSUPP;
 }
 
@@ -199,12 +196,22 @@ static int toe_dispatch(struct lane *lane, const struct vtoe_sqe *sqe,
 	return op->start(lane, s, sqe, cqe);
 }
 
+/* What a guest has left behind: its last bytes. What it would have received is
+ * that of others who hold the stream. */
+static bool toe_outlives(const struct vtoe_sqe *sqe)
+{
+	return sqe->op == VTOE_OP_SEND || sqe->op == VTOE_OP_SHUTDOWN ||
+	       sqe->op == VTOE_OP_CLOSE;
+}
+
 void toe_start(struct lane *lane, const struct vtoe_sqe *sqe)
 {
 	struct vtoe_cqe cqe = { .user_data = sqe->user_data,
 				.stream = sqe->stream };
 	int rc;
 
+	if (lane->conn->state == CONN_LEAVING && !toe_outlives(sqe))
+		return;
 	rc = toe_dispatch(lane, sqe, &cqe);
 	/* lane_turn asked for room before it took the entry, but the call may
 	 * have parked the lane or used the room for what it ended */

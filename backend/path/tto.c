@@ -214,9 +214,8 @@ void tto_deliver(struct tto *t, struct delivery *out, unsigned count)
 	}
 }
 
-/* Ends what is being collected of a connection, or of all (NULL). */
-static void tto_flush(struct tto *t, const struct flow_key *key,
-		      enum end_reason reason)
+void tto_flush(struct tto *t, const struct flow_key *key,
+	       enum end_reason reason)
 {
 	struct delivery out[AGGREGATE_OUT];
 	unsigned n;

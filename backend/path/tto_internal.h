@@ -121,6 +121,9 @@ struct tto {
 /* -- tto.c -- */
 /* What the aggregator gave out: to the claims that it is of. */
 void tto_deliver(struct tto *t, struct delivery *out, unsigned count);
+/* Ends what is being collected of a connection, or of all (NULL). */
+void tto_flush(struct tto *t, const struct flow_key *key,
+	       enum end_reason reason);
 /* Delivers what is held of a claim; of a port's, whatever is collected for
  * anybody. NULL: of all claims of the lane, likewise. */
 void tto_flush_claim(struct tto *t, struct lane *lane, const struct claim *c,

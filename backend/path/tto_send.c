@@ -174,9 +174,22 @@ static bool is_covered(struct tto *t, const struct claim *c,
 	return same_address(&local, &c->local) && tto_is_local(t, &s->local);
 }
 
+static bool is_zero(const struct vtoe_segment *s)
+{
+	static const uint8_t zero[sizeof(s->pad)];
+	unsigned i;
+
+	for (i = 0; i < VTOE_SEGMENT_PIECES; i++)
+		if (s->pieces[i].reserved)
+			return false;
+	return !memcmp(s->pad, zero, sizeof(zero));
+}
+
 static int check(struct tto *t, const struct claim *c,
 		 const struct vtoe_segment *s)
 {
+	if (!is_zero(s))
+		return -EINVAL;
 	if (s->head_bytes < TCP_MIN || s->head_bytes > sizeof(s->head) ||
 	    (s->head[12] >> 4) * 4 != s->head_bytes || s->ecn > 3)
 		return -EINVAL;

@@ -8,7 +8,7 @@
 top_builddir=${top_builddir:-$PWD}
 dir=$top_builddir/tests/fuzz
 seconds=${FUZZ_SECONDS:-}
-[ $# -gt 0 ] || set -- ring control lane local connect config \
+[ $# -gt 0 ] || set -- ring control frames lane local connect config \
 	aggregate tcp
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/vtoe-fuzz.XXXXXX") || exit 99
@@ -29,6 +29,10 @@ skipped='' failed=''
 for target; do
 	if [ "$target $VTOE_SANITIZER" = "connect thread" ]; then
 		echo "connect: not run: its backend races on purpose"
+		continue
+	fi
+	if [ "$target" = frames ] && [ ! -e "$dir/fuzz_$target" ]; then
+		echo "frames: not built: no libbpf"
 		continue
 	fi
 	set -- "$work/$target"

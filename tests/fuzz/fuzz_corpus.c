@@ -274,6 +274,84 @@ static void lanes(void)
 	save("lane", "all-ops");
 }
 
+/* -- frames -- */
+
+static void frame_op(unsigned op, unsigned how)
+{
+	u8(5 | 8);
+	u8(how);
+	u8(op - VTOE_OP_CLAIM);
+}
+
+static void lend(unsigned count, unsigned offset)
+{
+	frame_op(VTOE_OP_AGGREGATE, 0);
+	u8(count);
+	u16(offset);
+}
+
+static void on_wire(unsigned port, unsigned payload, unsigned seq,
+		    unsigned flags)
+{
+	u8(1 | 8);
+	u8(port);
+	u16(payload);
+	u16(seq);
+	u8(flags);
+}
+
+static void send_segment(unsigned port, unsigned payload)
+{
+	frame_op(VTOE_OP_SEGMENT, 0);
+	u8(port | 4);
+	u8(0x18);
+	u16(payload);
+	u8(7);
+	u8(1);
+}
+
+static void frames(void)
+{
+	unsigned i, port;
+
+	lend(16, 4096);
+	frame_op(VTOE_OP_CLAIM, 0);
+	for (i = 0; i < 8; i++)
+		on_wire(0, 1000, i * 1000, i % 4 == 3 ? 0x18 : 0x10);
+	frame_op(VTOE_OP_FLUSH, 0);
+	u8(0);
+	send_segment(0, 100);
+	send_segment(0, 30000);
+	u8(0);
+	frame_op(VTOE_OP_UNCLAIM, 0);
+	save("frames", "connection");
+	for (port = 0; port < 4; port++)
+		frame_op(VTOE_OP_CLAIM, 2 | port << 2);
+	for (i = 0; i < 40; i++)
+		on_wire(i % 4, 100, i * 100, 0x18);
+	u8(3 | 0xf0);
+	lend(30, 0);
+	u8(0);
+	u8(3 | 8); /* the other guest */
+	lend(30, 0);
+	frame_op(VTOE_OP_CLAIM, 2);
+	save("frames", "ports");
+	frame_op(VTOE_OP_CLAIM, 0);
+	for (i = 0; i < 8; i++)
+		on_wire(0, 1400, i * 1400, 0x10);
+	lend(2, 0);
+	u8(4 | 8); /* the region goes, and comes */
+	u8(4 | 8 | 16);
+	lend(8, 0);
+	on_wire(0, 0, 9000, 0x11);
+	u8(4); /* the lane */
+	u8(4 | 16);
+	frame_op(VTOE_OP_CLAIM, 4);
+	on_wire(8, 10, 0, 2);
+	on_wire(1, 10, 0, 2);
+	save("frames", "removal");
+}
+
 /* -- local -- */
 
 static void local(void)
@@ -530,6 +608,7 @@ int main(int argc, char **argv)
 	tcp();
 	control();
 	lanes();
+	frames();
 	local();
 	connects();
 	config();

@@ -104,6 +104,11 @@ uint32_t *guest_word(struct fuzz_guest *g, uint32_t offset)
 	return (uint32_t *)(void *)(g->memory + offset);
 }
 
+void guest_pass(uint64_t us)
+{
+	now_us += us;
+}
+
 static void control(struct fuzz_guest *g, uint32_t index,
 		    struct vtoe_ctl_request q, struct vtoe_ctl_completion *to)
 {
@@ -117,6 +122,38 @@ static void control(struct fuzz_guest *g, uint32_t index,
 			       index), sizeof(*to));
 	*guest_word(g, VTOE_CTL_COMPLETION_OFFSET + 64) = index + 1;
 	FUZZ_MUST(to->user_data == q.user_data && to->result == 0);
+}
+
+static struct vtoe_ctl_request lane_request(bool add)
+{
+	struct vtoe_ctl_request q = { .op = add ? VTOE_CTL_LANE_ADD :
+						  VTOE_CTL_LANE_DEL };
+
+	if (!add)
+		return q;
+	q.u.lane.sq_offset = GUEST_SQ;
+	q.u.lane.cq_offset = GUEST_CQ;
+	q.u.lane.sq_entries = q.u.lane.cq_entries = GUEST_ENTRIES;
+	q.u.lane.vector = 1;
+	return q;
+}
+
+static struct vtoe_ctl_request region_request(const struct fuzz_guest *g,
+					      bool add)
+{
+	struct vtoe_ctl_request q = { .op = add ? VTOE_CTL_REGION_ADD :
+						  VTOE_CTL_REGION_DEL };
+
+	if (!add) {
+		q.u.key = g->key;
+		return q;
+	}
+	q.lane = VTOE_LANE_ANY;
+	q.u.region.offset = GUEST_ARENA;
+	q.u.region.length = GUEST_BYTES - GUEST_ARENA;
+	q.u.region.count = 1;
+	q.u.region.rights = VTOE_REGION_READ | VTOE_REGION_WRITE;
+	return q;
 }
 
 void guest_join(struct fuzz_guest *g, bool ready)
@@ -137,24 +174,44 @@ void guest_join(struct fuzz_guest *g, bool ready)
 	if (!ready)
 		return;
 	q.u.hello.version = VTOE_VERSION_1;
-	q.u.hello.features = PATH_FEATURES;
+	q.u.hello.features = path_features(&device);
 	control(g, 0, q, &c);
-	memset(&q, 0, sizeof(q));
-	q.op = VTOE_CTL_LANE_ADD;
-	q.u.lane.sq_offset = GUEST_SQ;
-	q.u.lane.cq_offset = GUEST_CQ;
-	q.u.lane.sq_entries = q.u.lane.cq_entries = GUEST_ENTRIES;
-	q.u.lane.vector = 1;
+	q = lane_request(true);
 	control(g, 1, q, &c);
-	memset(&q, 0, sizeof(q));
-	q.op = VTOE_CTL_REGION_ADD;
-	q.lane = VTOE_LANE_ANY;
-	q.u.region.offset = GUEST_ARENA;
-	q.u.region.length = GUEST_BYTES - GUEST_ARENA;
-	q.u.region.count = 1;
-	q.u.region.rights = VTOE_REGION_READ | VTOE_REGION_WRITE;
+	q = region_request(g, true);
 	control(g, 2, q, &c);
 	g->key = c.key;
+}
+
+/* The next request of a guest whose rings may be as broken as the input wants
+ * them: it has an answer, or not. */
+static void control_next(struct fuzz_guest *g, struct vtoe_ctl_request q,
+			 struct vtoe_ctl_completion *to)
+{
+	uint32_t n = *guest_word(g, VTOE_CTL_REQUEST_OFFSET), done;
+
+	q.user_data = 99;
+	memcpy(guest_entry(g, VTOE_CTL_REQUEST_OFFSET, VTOE_CTL_ENTRIES, n),
+	       &q, sizeof(q));
+	*guest_word(g, VTOE_CTL_REQUEST_OFFSET) = n + 1;
+	conn_kick(g->conn);
+	guest_turns(2);
+	done = *guest_word(g, VTOE_CTL_COMPLETION_OFFSET);
+	*guest_word(g, VTOE_CTL_COMPLETION_OFFSET + 64) = done;
+	memcpy(to, guest_entry(g, VTOE_CTL_COMPLETION_OFFSET, VTOE_CTL_ENTRIES,
+			       done - 1), sizeof(*to));
+}
+
+void guest_region(struct fuzz_guest *g, bool add, struct vtoe_ctl_completion *c)
+{
+	control_next(g, region_request(g, add), c);
+	if (add && c->op == VTOE_CTL_REGION_ADD && !c->result)
+		g->key = c->key;
+}
+
+void guest_lane(struct fuzz_guest *g, bool add, struct vtoe_ctl_completion *c)
+{
+	control_next(g, lane_request(add), c);
 }
 
 static bool nothing_left(void)
@@ -180,6 +237,8 @@ void guest_settle(void)
 		 * is the kernel's; we tick in its place. */
 		now_us += 100000;
 		stream_tick(&device);
+		if (device.frames)
+			device.frames->tick(&device);
 		if (i > 100)
 			poll(NULL, 0, 1);
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fuzz_guest.h - a device on the `mem` port, and a guest whose every byte is
- * the input's; used by fuzz_control.c, fuzz_lane.c and fuzz_local.c
+ * the input's; used by fuzz_control.c, fuzz_frames.c, fuzz_lane.c and
+ * fuzz_local.c
  *
  * The device is the worker's data path itself, with its io_uring and real
  * sockets, in a network namespace that has a loopback interface and nothing
@@ -34,6 +35,12 @@ void guest_device_open(void);
 /* A connection; with `ready`, HELLO, one lane and a region of the arena. */
 void guest_join(struct fuzz_guest *g, bool ready);
 void guest_turns(unsigned n);
+/* Time goes by. */
+void guest_pass(uint64_t us);
+/* The region, the lane goes, or comes again, where it can; *c: the last answer. */
+void guest_region(struct fuzz_guest *g, bool add,
+		  struct vtoe_ctl_completion *c);
+void guest_lane(struct fuzz_guest *g, bool add, struct vtoe_ctl_completion *c);
 /* Leaves, waits until nothing is left, and checks that. */
 void guest_leave(struct fuzz_guest *g);
 /* The same in parts: hangs up, and after a guest_leave() of the last one

@@ -3,9 +3,9 @@
  * tto_claims - which frames are whose: CLAIM, UNCLAIM, and dead workers
  *
  * A claim is looked at in all of its three places: the guest's frames come and
- * others' do not; the kernel's sockets cannot have the port; and the supervisor's
- * map steers the frames, so that the kernel does not reset them, until the claim
- * ends.
+ * others' do not; the kernel's sockets cannot have the port; and the
+ * supervisor's map steers the frames, so that the kernel does not reset them,
+ * until the claim ends.
  */
 #include "tests/netns/tto_rig.h"
 

@@ -493,10 +493,12 @@ static int try_steer(void)
 		steer_close(&s);
 		return 0;
 	}
-	printf(rc == -EPERM || rc == -ENOSYS || rc == -EOPNOTSUPP ?
-		       "SKIP: machine: no XDP (%s)\n" : "ERROR: steer_open: %s\n",
-	       strerror(-rc));
-	return rc == -EPERM || rc == -ENOSYS || rc == -EOPNOTSUPP ? 77 : 99;
+	if (rc == -EPERM || rc == -ENOSYS || rc == -EOPNOTSUPP) {
+		printf("SKIP: machine: no XDP (%s)\n", strerror(-rc));
+		return 77;
+	}
+	printf("ERROR: steer_open: %s\n", strerror(-rc));
+	return 99;
 }
 
 static int prepare(void)

@@ -4,8 +4,8 @@
  *
  * A veth pair in a network namespace of the test's own. The service, its worker
  * and its guests (path_guest.h) are at `ours`: 02:00:00:00:00:02, 10.99.0.2 and
- * fd99::2. Nobody is at `wire`: a packet socket there puts frames on it, and sees
- * what comes. 10.99.0.1 and fd99::1 are neighbours with 02:00:00:00:00:01.
+ * fd99::2. Nobody is at `wire`: a packet socket there puts frames on it, and
+ * sees what comes. 10.99.0.1 and fd99::1 are neighbours with 02:00:00:00:00:01.
  *
  *	rig_begin(&options); join(&g); ... rig_end();
  *
@@ -18,7 +18,7 @@
 #ifndef VTOE_TESTS_TTO_RIG_H
 #define VTOE_TESTS_TTO_RIG_H
 
-#include "path_guest.h"
+#include "tests/unit/path_guest.h"
 
 #include "engine/bytes.h"
 #include "nic/steer.h"

@@ -327,17 +327,21 @@ static void test_in_order(void **state)
 	both(in_order);
 }
 
-/* More than the service has frames to send from. */
+/* In one turn more than the service has frames to send from. */
 static void test_many(void **state)
 {
-	enum { MANY = 250 };
+	enum { MANY = 900 };
 	struct vtoe_segment s;
 	unsigned i, round;
 
 	(void)state;
-	begin(V4);
+	rig_begin(NULL);
+	device.limits.credit = MANY;
+	join(&g);
+	add_lane(&g, 1024, 1024);
+	claim = claimed(&g, V4, PEER, PORT, USER);
 	learn(V4);
-	for (round = 0; round < 8; round++) {
+	for (round = 0; round < 4; round++) {
 		s = segment(V4, 5, 100, 0);
 		for (i = 0; i < MANY; i++)
 			segment_entry(&s);
@@ -348,8 +352,8 @@ static void test_many(void **state)
 			comes(&s, 100);
 	}
 	assert_int_equal(stats.tto_lost, 0);
-	assert_int_equal(stats.tto_segments, 8 * MANY);
-	assert_int_equal(stats.tx_bytes, 8 * MANY * 100);
+	assert_int_equal(stats.tto_segments, 4 * MANY);
+	assert_int_equal(stats.tx_bytes, 4 * MANY * 100);
 	rig_end();
 }
 
@@ -450,6 +454,16 @@ static void test_too_long_frame(void **state)
 }
 
 typedef void change(struct vtoe_segment *s);
+
+static void piece_reserved(struct vtoe_segment *s)
+{
+	s->pieces[2].reserved = 1; /* also of one that is not used */
+}
+
+static void pad(struct vtoe_segment *s)
+{
+	s->pad[7] = 1;
+}
 
 static void head_16(struct vtoe_segment *s)
 {
@@ -623,6 +637,8 @@ static const struct {
 	int error;
 	bool connection, port; /* at which claims is it wrong? */
 } changes[] = {
+	{ piece_reserved, -EINVAL, true, true },
+	{ pad, -EINVAL, true, true },
 	{ head_16, -EINVAL, true, true },
 	{ head_0, -EINVAL, true, true },
 	{ head_21, -EINVAL, true, true },
@@ -776,6 +792,8 @@ static void test_refused_memory(void **state)
 	assert_int_equal(answer(&g).result, 100);
 	comes(&s, 100);
 	wire_is_silent();
+	del.u.key = key;
+	assert_int_equal(ctl(&g, del).result, 0); /* nor this one */
 	rig_end();
 }
 

@@ -71,6 +71,40 @@ static void test_room_again(void **state)
 	stop();
 }
 
+/* More connections than the backlog has room for, and a program that asks for one
+ * at a time and does not wait: it gets all of them. */
+static void test_small_backlog(void **state)
+{
+	struct vtoe_cqe c;
+	struct guest a;
+	uint16_t port;
+	uint32_t l;
+	int i;
+
+	(void)state;
+	dialled = 0;
+	start();
+	join(&a);
+	l = listening(&a, &port);
+	entry(&a, VTOE_OP_LISTEN, l, 4)->length = 2;
+	submit(&a);
+	assert_int_equal(wait_cqe(&a).result, 0);
+	dial_some(port, 3);
+	turns(10);
+	for (i = 0; i < 3; i++) {
+		entry(&a, VTOE_OP_POLL, l, 5)->op_flags = POLLIN;
+		submit(&a);
+		assert_int_equal(wait_cqe(&a).result, POLLIN);
+		entry(&a, VTOE_OP_ACCEPT, l, 6)->op_flags = VTOE_IO_NONBLOCK;
+		submit(&a);
+		c = wait_cqe(&a);
+		assert_int_equal(c.result, 0);
+	}
+	hang_up_all();
+	leave(&a);
+	stop();
+}
+
 /* A lane without room does not keep another one from accepting; nor does the
  * listener remember it when it is gone. */
 static void test_shared_listener(void **state)
@@ -274,6 +308,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_room_again),
 		cmocka_unit_test(test_shared_listener),
+		cmocka_unit_test(test_small_backlog),
 		cmocka_unit_test(test_lane_removed),
 		cmocka_unit_test(test_close_blocked),
 		cmocka_unit_test(test_quota),

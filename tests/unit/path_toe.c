@@ -542,6 +542,71 @@ static void test_drain(void **state)
 	stop();
 }
 
+/* A RECV that is left behind takes nothing from who else holds the stream. */
+static void test_leave_receive(void **state)
+{
+	struct guest a, b;
+	struct vtoe_cqe c;
+	uint32_t id;
+	int peer;
+
+	(void)state;
+	start();
+	join(&a);
+	join(&b);
+	id = connected(&a, &peer);
+	share(&a, &b, id);
+	send_peer(peer, "hello", 5);
+	entry(&b, VTOE_OP_POLL, id, 1)->op_flags = POLLIN;
+	submit(&b);
+	assert_int_equal(wait_cqe(&b).result, POLLIN);
+	entry(&a, VTOE_OP_RECV, id, 2)->length = 5;
+	vtoe_ring_submit(&a.sq);
+	conn_leave(a.conn);
+	wait_until(stats.peers == 1);
+	entry(&b, VTOE_OP_RECV, id, 3)->length = 5;
+	submit(&b);
+	c = wait_cqe(&b);
+	assert_int_equal(c.user_data, 3);
+	assert_int_equal(c.result, 5);
+	assert_memory_equal(b.memory + ARENA, "hello", 5);
+	close_stream(&b, id, peer);
+	leave(&b);
+	stop();
+}
+
+/* A connection that cannot be: what was submitted behind it has its answer. */
+static void test_connect_batch_fails(void **state)
+{
+	struct vtoe_address to = { .family = VTOE_AF_INET6, .port = 80 };
+	struct vtoe_cqe c;
+	struct guest g;
+	uint32_t id = 0;
+	int i;
+
+	(void)state;
+	start();
+	join(&g);
+	to.ip[0] = 0x20;
+	to.ip[1] = 0x01;
+	to.ip[15] = 1;
+	entry(&g, VTOE_OP_OPEN, 0, 1)->u.address.family = VTOE_AF_INET6;
+	entry(&g, VTOE_OP_CONNECT, VTOE_STREAM_LAST, 2)->u.address = to;
+	entry(&g, VTOE_OP_SEND, VTOE_STREAM_LAST, 3)->length = 5;
+	entry(&g, VTOE_OP_RECV, VTOE_STREAM_LAST, 4)->length = 5;
+	submit(&g);
+	for (i = 0; i < 4; i++) {
+		c = wait_cqe(&g);
+		if (c.user_data == 1)
+			id = c.stream;
+		else
+			assert_true(c.result < 0);
+	}
+	close_stream(&g, id, -1);
+	leave(&g);
+	stop();
+}
+
 /* Completions that find the CQ full wait, and none is lost. */
 static void test_cq_full(void **state)
 {
@@ -583,6 +648,8 @@ int main(void)
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_leave_receive),
+		cmocka_unit_test(test_connect_batch_fails),
 		cmocka_unit_test(test_cq_full),
 	};
 

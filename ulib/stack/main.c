@@ -12,19 +12,22 @@
  * not end it before their last bytes are with the peers.
  *
  * It ends when LIFE hangs up (the programs have ended, or closed all that they did
- * not know), none has been connected for a moment, and all connections are closed
- * or VTOE_DRAIN_SECONDS over.
+ * not know) or SIGTERM has come, none has been connected for a moment, and all
+ * connections are closed or VTOE_DRAIN_SECONDS over.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -36,7 +39,8 @@
 #include "stack/wire_tto.h"
 
 enum { WATCH_LISTENER, WATCH_LANE, WATCH_HANGUP, WATCH_LIFE };
-enum { BACKLOG = 128, LANES = 64, MEMORY = 64 << 20, IDLE_US = 1000000 };
+enum { BACKLOG = 128, LANES = 64, MEMORY = 64 << 20, IDLE_US = 1000000,
+       DEAF_US = 200000 };
 
 struct run {
 	struct own own;
@@ -49,6 +53,7 @@ struct run {
 	bool ended;	    /* LIFE has hung up */
 	uint64_t idle_us;   /* since then nobody is connected; 0: somebody is */
 	uint64_t drain_us;  /* draining ends; 0: not begun */
+	uint64_t deaf_us;   /* until then there is nothing to accept with; 0 */
 	int lane_fd, hangup_fd; /* that are watched */
 };
 
@@ -85,14 +90,24 @@ static void run_fail(struct run *r, const char *format, ...)
 	exit(1);
 }
 
+/* The user's own directory; that of another user (su) is no place for ours. */
+static const char *run_base(void)
+{
+	const char *base = getenv("XDG_RUNTIME_DIR");
+	struct stat st;
+
+	if (!base || *base != '/' || strlen(base) > 50 || access(base, W_OK) ||
+	    stat(base, &st) || st.st_uid != geteuid())
+		return "/tmp";
+	return base;
+}
+
 static void run_listen(struct run *r)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	const char *base = getenv("XDG_RUNTIME_DIR");
+	const char *base = run_base();
 	int fd;
 
-	if (!base || *base != '/' || strlen(base) > 50 || access(base, W_OK))
-		base = "/tmp";
 	snprintf(r->directory, sizeof(r->directory), "%s/vtoe-XXXXXX", base);
 	if (!mkdtemp(r->directory)) {
 		int error = errno;
@@ -156,6 +171,55 @@ static void run_open_engine(struct run *r)
 			 strerror(-rc));
 }
 
+/* Descriptors of whoever started vtoe-run would be held open by us: locks, pipes
+ * whose end somebody waits for. */
+static void run_close_others(const struct run *r)
+{
+	unsigned low = (unsigned)r->ready_fd, high = (unsigned)r->life_fd;
+
+	if (low > high) {
+		low = (unsigned)r->life_fd;
+		high = (unsigned)r->ready_fd;
+	}
+	if (low > 3)
+		close_range(3, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0u, 0);
+}
+
+/* A relative path would mean something else once we are in the background. */
+static const char *run_device(const char *given)
+{
+	static char path[PATH_MAX];
+	char here[PATH_MAX];
+
+	if (!*given || *given == '/' || !getcwd(here, sizeof(here)) ||
+	    (size_t)snprintf(path, sizeof(path), "%s/%s", here, given) >=
+		    sizeof(path))
+		return given;
+	return path;
+}
+
+/* LIFE's hang-up and SIGTERM, by one descriptor. Who ends all processes of a
+ * service means us too, but the programs' last bytes come first. */
+static void run_watch_end(struct run *r)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+	int both = epoll_create1(EPOLL_CLOEXEC), term;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	term = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (both < 0 || term < 0 ||
+	    epoll_ctl(both, EPOLL_CTL_ADD, term, &e) ||
+	    epoll_ctl(both, EPOLL_CTL_ADD, r->life_fd, &e))
+		run_fail(r, "epoll: %s", strerror(errno));
+	r->life_fd = both;
+}
+
 /* What was the shell's, the program's, or the user's is let go of. */
 static void run_background(struct run *r)
 {
@@ -188,6 +252,16 @@ static void run_background(struct run *r)
 
 /* -- programs -------------------------------------------------------------- */
 
+static void run_refuse(struct run *r)
+{
+	int fd = accept4(r->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	local_peer_refuse(fd, -EUSERS);
+	close(fd);
+}
+
 static int run_accept(struct run *r)
 {
 	const uint32_t uid = geteuid();
@@ -207,8 +281,8 @@ static int run_accept(struct run *r)
 	if (rc)
 		return rc;
 	rc = local_peer_greet(&link);
-	if (!rc)
-		rc = conn_add(d, &link) ? 0 : -ENOMEM;
+	if (!rc && !conn_add(d, &link))
+		rc = -ENOMEM;
 	if (rc)
 		port_link_close(&link);
 	return 0;
@@ -217,11 +291,25 @@ static int run_accept(struct run *r)
 static void run_accept_all(struct run *r)
 {
 	struct pollfd p = { .fd = r->listen_fd, .events = POLLIN };
-	int n;
+	struct device *d = &r->own.device;
+	int n, rc;
 
-	for (n = 0; n < BACKLOG && poll(&p, 1, 0) > 0; n++)
-		if (run_accept(r) == -EAGAIN)
+	r->deaf_us = 0;
+	for (n = 0; n < BACKLOG && poll(&p, 1, 0) > 0; n++) {
+		if (d->conn_count >= d->limits.peers) {
+			run_refuse(r);
+			continue;
+		}
+		rc = run_accept(r);
+		if (rc == -EAGAIN)
 			break;
+		if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM) {
+			/* it stays readable: look again in a while */
+			r->deaf_us = d->now_us + DEAF_US;
+			device_set_timer(d);
+			return;
+		}
+	}
 	device_watch(&r->own.device, r->listen_fd, WATCH_LISTENER);
 }
 
@@ -283,7 +371,8 @@ static void run_loop(struct run *r)
 		d->now_us = now_us();
 		d->now = d->now_us / 1000;
 		run_watch_wire(r, events);
-		if (events & 1u << WATCH_LISTENER)
+		if (events & 1u << WATCH_LISTENER ||
+		    (r->deaf_us && d->now_us >= r->deaf_us))
 			run_accept_all(r);
 		r->ended |= events >> WATCH_LIFE & 1;
 	} while (!run_is_over(r, d->now_us));
@@ -301,10 +390,12 @@ int main(int argc, char **argv)
 	r->life_fd = atoi(argv[3]);
 	r->lane_fd = r->hangup_fd = -1;
 	umask(077);
-	run_open_wire(r, argv[1]);
+	run_close_others(r);
+	run_open_wire(r, run_device(argv[1]));
 	run_open_engine(r);
 	run_make_page(r);
 	run_listen(r);
+	run_watch_end(r);
 	run_background(r);
 	run_loop(r);
 	run_clean(r);

@@ -173,7 +173,9 @@ struct own_claim *own_claim_of_tuple(struct own *o, const struct tcp_tuple *t)
 		if ((c->state != OWN_CLAIM_READY &&
 		     c->state != OWN_CLAIM_LATE) ||
 		    c->local.family != t->family ||
-		    c->local.port != t->local_port)
+		    c->local.port != t->local_port ||
+		    (!own_address_is_any(&c->local) &&
+		     memcmp(c->local.ip, t->local, 16)))
 			continue;
 		if (c->port || (c->what.address.port == t->remote_port &&
 				!memcmp(c->what.address.ip, t->remote, 16)))

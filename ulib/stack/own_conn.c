@@ -19,6 +19,10 @@
 
 enum { RING_MIN = 16384, PIECES = 64, MANY = 64 };
 
+/* Nobody has a connection any more, and its peer takes nothing: it may not keep
+ * us for ever by answering probes of its closed window. */
+#define ORPHAN_US (120 * 1000000ull)
+
 struct own_conn *own_conn_find(struct own *o, int id)
 {
 	struct list *head = &o->conns[(uint32_t)id % OWN_BUCKETS], *at;
@@ -267,6 +271,8 @@ uint32_t own_conn_read(struct own_conn *c, struct span to, bool peek)
 	if (!done)
 		return 0;
 	tcp_recv_done(c->own->tcp, c->id, done, c->own->device.now_us);
+	/* the window has grown: behind toe_issue() the peer is told at once */
+	c->own->device.wake_us = 0;
 	c->own->device.stats->rx_bytes += done;
 	return done;
 }
@@ -296,6 +302,8 @@ int own_conn_take_error(struct own_conn *c)
 
 void own_conn_event(struct own_conn *c, uint32_t what, int error)
 {
+	uint64_t acked;
+
 	if (what & TCP_EVENT_CONNECTED)
 		c->connected = true;
 	if (what & TCP_EVENT_RESET) {
@@ -309,7 +317,11 @@ void own_conn_event(struct own_conn *c, uint32_t what, int error)
 		c->over = true;
 	if (what & TCP_EVENT_EOF)
 		c->eof = true;
+	acked = c->acked;
 	conn_acked(c);
+	if (c->left && !c->over && c->acked != acked) /* its time begins anew */
+		tcp_close(c->own->tcp, c->id, ORPHAN_US,
+			  c->own->device.now_us);
 	conn_take(c);
 	if (c->stream)
 		own_stream_progress(c->stream);
@@ -328,7 +340,7 @@ void own_conn_leave(struct own_conn *c, bool abort)
 	if (!c->over && (abort || unread || !c->connected))
 		tcp_abort(o->tcp, c->id, o->device.now_us);
 	else if (!c->over)
-		tcp_close(o->tcp, c->id, TCP_LINGER_NONE, o->device.now_us);
+		tcp_close(o->tcp, c->id, ORPHAN_US, o->device.now_us);
 	own_conn_try_free(c);
 }
 

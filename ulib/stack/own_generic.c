@@ -307,7 +307,7 @@ static void generic_end(struct own_stream *st)
 
 	if (!c->eof && !c->over && !c->shut_read)
 		return;
-	rc = own_conn_take_error(c);
+	rc = c->eof ? 0 : own_conn_take_error(c);
 	st->s.generic_ended = true;
 	generic_post(&st->s, rc, rc ? 0 : VTOE_CQE_EOF, NULL);
 }

@@ -47,14 +47,10 @@ static bool bind_pending(const struct own_stream *st)
 		st->use[1].claim->state == OWN_CLAIM_ASKED);
 }
 
-static void use_end(struct own_use *use)
+static void listen_end(struct own_use *use)
 {
 	struct own_claim *c = use->claim;
 
-	if (!c)
-		return;
-	use->claim = NULL;
-	list_del(&use->node);
 	list_del(&use->listen_node);
 	if (c->listener && list_empty(&c->listening)) {
 		int listener = c->listener, id;
@@ -69,6 +65,17 @@ static void use_end(struct own_use *use)
 				own_conn_leave(conn, true);
 		}
 	}
+}
+
+static void use_end(struct own_use *use)
+{
+	struct own_claim *c = use->claim;
+
+	if (!c)
+		return;
+	list_del(&use->node);
+	listen_end(use);
+	use->claim = NULL;
 	own_claim_put(c, false);
 }
 
@@ -220,8 +227,10 @@ int toe_bind(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 		return rc;
 	if (bind_pending(st)) {
 		rc = wait_for_port(lane, s, sqe);
-		if (rc == -EBUSY)
+		if (rc == -EBUSY) {
 			own_unbind(st);
+			st->bound.family = 0;
+		}
 		return rc;
 	}
 	bound_name(st, &cqe->u.address);
@@ -248,8 +257,10 @@ static int listen_begin(struct own_stream *st)
 			int id = tcp_listen(o->tcp, &at, own_claim_mss(c),
 					    st->backlog_max);
 
-			if (id < 0)
+			if (id < 0) {
+				listen_end(&st->use[0]);
 				return id == -ENOSPC ? -ENOBUFS : id;
+			}
 			c->listener = id;
 		}
 		list_add_tail(&c->listening, &st->use[i].listen_node);
@@ -278,8 +289,12 @@ int toe_listen(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 			return rc;
 		st->listen_asked = true;
 		if (bind_pending(st))
-			return wait_for_port(lane, s, sqe);
-		rc = listen_begin(st);
+			rc = wait_for_port(lane, s, sqe);
+		else
+			rc = listen_begin(st);
+		st->listen_asked = !rc || rc == TOE_ASYNC;
+		if (rc == TOE_ASYNC)
+			return rc;
 	}
 	bound_name(st, &cqe->u.address);
 	return rc;
@@ -303,7 +318,9 @@ void own_connect_done(struct own_stream *st, int result)
 	struct request *r = other_of(&st->s, VTOE_OP_CONNECT);
 	struct own_conn *c = st->conn;
 
-	st->s.state = result ? STREAM_OPEN : STREAM_CONNECTED;
+	/* one that drains goes on doing so */
+	if (st->s.state == STREAM_CONNECTING)
+		st->s.state = result ? STREAM_OPEN : STREAM_CONNECTED;
 	if (!result) {
 		st->s.device->stats->connects++;
 		own_address_of(c, 0, st->s.family, &cqe.u.address);
@@ -383,8 +400,12 @@ void own_connect_answered(struct own_stream *st, int result)
 	if (!result)
 		result = connect_tcp(st, c, &c->what.address);
 	own_claim_put(c, false); /* the connection has it now */
-	if (result)
-		own_connect_done(st, result);
+	if (!result)
+		return;
+	stream_op_begin(&st->s);
+	own_connect_done(st, result);
+	own_stream_progress(st); /* what waited for it has an answer too */
+	stream_op_end(&st->s);
 }
 
 int toe_connect(struct lane *lane, struct stream *s,
@@ -449,8 +470,10 @@ static void port_ready(struct own_stream *st)
 
 		if (r->sqe.op == VTOE_OP_CONNECT)
 			connect_begin(st, r);
-		if (r->sqe.op == VTOE_OP_LISTEN)
+		if (r->sqe.op == VTOE_OP_LISTEN) {
 			told.result = listen_begin(st);
+			st->listen_asked = !told.result;
+		}
 		if (r->sqe.op == VTOE_OP_LISTEN || r->sqe.op == VTOE_OP_BIND ||
 		    r->sqe.op == VTOE_OP_GETNAME)
 			request_finish_cqe(r, &told);
@@ -469,6 +492,7 @@ void own_port_answered(struct own_use *use, int result)
 		port_failed(st, result);
 	else if (!bind_pending(st))
 		port_ready(st);
+	own_stream_progress(st);
 	stream_op_end(&st->s);
 }
 

@@ -38,7 +38,8 @@ static int recv_end(struct own_stream *st, bool *ended)
 	int rc = 0;
 
 	*ended = c->over || c->eof || c->shut_read;
-	if (*ended)
+	/* as Linux: behind the peer's last byte an error is the sender's */
+	if (*ended && !c->eof)
 		rc = own_conn_take_error(c);
 	return rc;
 }

@@ -188,7 +188,7 @@ void toe_issue(struct device *d, bool *busy)
 	struct own *o = own_of(d);
 	struct wire *w = o->wire;
 	uint64_t wake;
-	bool all;
+	bool all, again;
 
 	own_deferred(o);
 	all = own_receive(o, busy);
@@ -199,10 +199,13 @@ void toe_issue(struct device *d, bool *busy)
 	own_events(o, busy);
 	own_stream_linger_all(o);
 	wake = own_claim_expire(o, d->now_us);
+	/* what the last steps have to say; if even that has consequences, they
+	 * are the next turn's */
+	again = own_output(o);
 	w->ops->flush(w);
 	wake = earlier(wake, tcp_next_timer(o->tcp));
 	wake = earlier(wake, w->ops->wake_us(w));
-	if (!all || !w->ops->arm(w))
+	if (!all || again || !w->ops->arm(w))
 		wake = d->now_us;
 	d->wake_us = wake;
 }

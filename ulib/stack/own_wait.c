@@ -176,6 +176,7 @@ int toe_accept(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 {
 	struct own_stream *st = own_stream_of(s);
 	struct request *r;
+	int rc;
 
 	if (sqe->op_flags & VTOE_IO_NONBLOCK && sqe->op_flags & VTOE_IO_MULTI)
 		return -EINVAL;
@@ -186,7 +187,9 @@ int toe_accept(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 	if (sqe->op_flags & VTOE_IO_NONBLOCK) {
 		if (!list_empty(&s->accepts) || list_empty(&st->backlog))
 			return -EAGAIN;
-		return accept_make(lane, st, cqe);
+		rc = accept_make(lane, st, cqe);
+		toe_accept_next(s); /* there is room for what TCP has kept */
+		return rc;
 	}
 	r = request_new(lane, s, sqe);
 	if (!r)

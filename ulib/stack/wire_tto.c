@@ -86,6 +86,7 @@ struct session {
 	struct tto_buffer *buffers;
 	uint32_t free_slots;
 	uint64_t since_us;
+	bool unwatched;
 	bool want_all; /* to hear of segments that were sent, too */
 	bool slot_busy[SLOTS_MAX]; /* has a segment that is under way */
 	uint16_t free_slot[SLOTS_MAX];
@@ -106,7 +107,6 @@ struct wire_tto {
 	uint64_t ask_us; /* claims that were refused are asked for again */
 	uint64_t owed_us; /* so are buffers that are owed offered */
 	uint64_t losses;
-	bool fresh; /* the descriptors are others than before */
 	/* an aggregate of which more is to come */
 	bool partial;
 	uint32_t partial_left;
@@ -393,8 +393,8 @@ static void tto_use(struct wire_tto *t, struct session *s, uint64_t now_us)
 	const struct vtoe_device_page *page = vtoe_device(s->ctx);
 
 	t->now = s;
-	t->fresh = true;
 	s->since_us = now_us;
+	s->unwatched = true;
 	t->page = *page;
 	memcpy(t->wire.ipv4, page->ipv4, sizeof(page->ipv4));
 	memcpy(t->wire.ipv6, page->ipv6, sizeof(page->ipv6));
@@ -746,8 +746,8 @@ static bool tto_arm(struct wire *w)
 
 	if (!s)
 		return true;
-	if (t->fresh) { /* nobody watches them yet */
-		t->fresh = false;
+	if (s->unwatched) { /* its descriptors are new to the caller */
+		s->unwatched = false;
 		return false;
 	}
 	all = s->free_slots <= s->slot_count / 2;
