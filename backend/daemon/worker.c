@@ -125,6 +125,8 @@ static void worker_make_page(struct worker *w)
 	p->magic = VTOE_MAGIC;
 	p->version_min = p->version_max = VTOE_VERSION_1;
 	p->features = PATH_FEATURES;
+	if (s->port == WORKER_PORT_XEN)
+		p->features &= ~PATH_WITHHELD_XEN;
 	p->control_entries = VTOE_CTL_ENTRIES;
 	p->max_lanes = s->max_lanes;
 	p->max_streams = s->max_peer_streams;
@@ -179,6 +181,7 @@ static void worker_confine(struct worker *w)
 		w->xen = worker_xen_open(&w->setup, &rc, &what);
 		if (!w->xen)
 			worker_fail(what, -rc);
+		d.withheld = PATH_WITHHELD_XEN;
 		if (d.zerocopy_min && !worker_xen_may_zerocopy())
 			d.zerocopy_min = 0;
 	}

@@ -224,7 +224,8 @@ static int ctl_hello(struct conn *c, const struct vtoe_ctl_request *q)
 		conn_park(c, VTOE_VIOLATION_VERSION);
 		return -EPROTO;
 	}
-	if (q->u.hello.features & ~(uint64_t)PATH_FEATURES) {
+	if (q->u.hello.features &
+	    ~(PATH_FEATURES & ~c->device->limits.withheld)) {
 		conn_park(c, VTOE_VIOLATION_FEATURES);
 		return -EPROTO;
 	}

@@ -19,6 +19,9 @@
 #define PATH_FEATURES                                                   \
 	(VTOE_F_TOE | VTOE_F_GRQ | VTOE_F_SHARE | VTOE_F_REGION_LIST | \
 	 VTOE_F_IPV6 | VTOE_F_QUIET)
+/* But not to Xen's guests: what is granted is mapped once, its pages cannot be
+ * put in another order. */
+#define PATH_WITHHELD_XEN VTOE_F_REGION_LIST
 
 /* -- device.c (used by the worker) -- */
 int device_init(struct device *d, const struct device_limits *limits,
