@@ -104,7 +104,7 @@ struct vsock {
 	bool eof;	 /* the peer's FIN came */
 	bool shut_rd, shut_wr;
 	bool wr_broken;	 /* a SEND found the stream broken */
-	bool failed;	 /* the last connect failed */
+	bool failed;	 /* connecting did, connect() has not said so */
 	int queue;	 /* listen's second argument */
 	bool grq;	 /* generic receive is on */
 	bool poll_busy;	 /* a POLL is under way */

@@ -342,8 +342,10 @@ static int vt_connect_wait(struct vsock *s, bool wait)
 	s->connecting = false;
 	if (s->state == VT_CONNECTED)
 		return 0;
+	/* Once told of, it is forgotten: as a socket that never connected. */
 	rc = s->err ? -s->err : -ECONNABORTED;
 	s->err = 0;
+	s->failed = false;
 	return rc;
 }
 

@@ -345,7 +345,7 @@ int guest_xen_attach(struct guest *guest, char *why)
 	pages = config->peer_memory / VTOE_PAGE;
 	if (pages > VTOE_XEN_MAX_PAGES)
 		pages = VTOE_XEN_MAX_PAGES;
-	xen->device.offer.features = PATH_FEATURES;
+	xen->device.offer.features = PATH_FEATURES & ~PATH_WITHHELD_XEN;
 	xen->device.offer.connection_pages = (uint32_t)pages;
 	xen->device.offer.max_connections = config->peers < CONNECTIONS_MAX ?
 		config->peers : CONNECTIONS_MAX;

@@ -127,7 +127,8 @@ static void worker_make_page(struct worker *w)
 
 	p->magic = VTOE_MAGIC;
 	p->version_min = p->version_max = VTOE_VERSION_1;
-	p->features = PATH_FEATURES;
+	if (s->port == WORKER_PORT_XEN)
+		p->features &= ~PATH_WITHHELD_XEN;
 	p->control_entries = VTOE_CTL_ENTRIES;
 	p->max_lanes = s->max_lanes;
 	p->max_streams = s->max_peer_streams;
@@ -192,6 +193,7 @@ static void worker_open_device(struct worker *w)
 		.ring_entries = RING_ENTRIES_MAX,
 		.drain_ms = DRAIN_MS,
 		.spin_usec = w->setup.spin_usec,
+		.withheld = w->xen ? PATH_WITHHELD_XEN : 0,
 	};
 	int rc = device_init(&w->device, &d, w->stats);
 
@@ -220,8 +222,7 @@ static void worker_confine(struct worker *w)
 	worker_check(isolation_identity(w->setup.uid, w->setup.gid, &what),
 		     &what);
 	worker_tto_start(&w->tto, &w->device);
-	if (w->tto.started)
-		w->page.features |= VTOE_F_TTO;
+	w->page.features = path_features(&w->device);
 	worker_check(isolation_last(&what), &what);
 	worker_check(isolation_syscalls((w->xen ? ISOLATION_XEN : 0) |
 					(w->tto.started ? ISOLATION_TTO : 0),

@@ -314,6 +314,7 @@ struct device_limits {
 	uint32_t ring_entries;
 	uint32_t drain_ms;
 	uint32_t spin_usec;	/* poll before sleeping, at most */
+	uint64_t withheld;	/* of PATH_FEATURES: not offered */
 	bool no_registered_files; /* as with a kernel without good ones */
 };
 

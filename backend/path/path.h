@@ -27,10 +27,14 @@
 #define PATH_FEATURES                                                   \
 	(VTOE_F_TOE | VTOE_F_GRQ | VTOE_F_SHARE | VTOE_F_REGION_LIST | \
 	 VTOE_F_IPV6 | VTOE_F_QUIET)
+/* But not to Xen's guests: what is granted is mapped once, its pages cannot be
+ * put in another order. */
+#define PATH_WITHHELD_XEN VTOE_F_REGION_LIST
 /* and this device of it. */
 static inline uint64_t path_features(const struct device *d)
 {
-	return PATH_FEATURES | (d->frames ? VTOE_F_TTO : 0);
+	return (PATH_FEATURES & ~d->limits.withheld) |
+	       (d->frames ? VTOE_F_TTO : 0);
 }
 
 /* -- device.c (used by the worker) -- */

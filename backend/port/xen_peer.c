@@ -33,9 +33,11 @@ static void *xen_map(struct port_link *link, const struct vtoe_range *ranges,
 		     uint32_t count, uint64_t bytes, uint32_t rights)
 {
 	(void)bytes;
-	/* Parts of the connection's memory are mapped already; the kernel's
-	 * grant mappings cannot be mapped again with other rights. */
-	if (count != 1 || !(rights & VTOE_REGION_READ)) {
+	(void)rights;
+	/* Parts of the connection's memory are mapped already, and the kernel's
+	 * grant mappings cannot be mapped again: a region's rights are those
+	 * that region_find() checks, and several ranges are not offered. */
+	if (count != 1) {
 		errno = EOPNOTSUPP;
 		return NULL;
 	}

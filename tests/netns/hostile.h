@@ -21,6 +21,7 @@ struct hostile {
 	struct vtoe_address echo;   /* sends back what it gets */
 	struct vtoe_address deaf;   /* accepts, never reads, never writes */
 	struct vtoe_address closed; /* nobody listens */
+	unsigned share;		    /* of a flood is sent: one in so many */
 };
 
 struct hostile_case {
@@ -92,7 +93,7 @@ const char *want_answers(struct raw_lane *l);
 /* A well-behaved peer in a process of its own, that exchanges bytes with the
  * echo server and checks each. */
 struct witness;
-struct witness *witness_start(const char *socket, const struct vtoe_address *to,
+struct witness *witness_start(const struct hostile *h, const char *socket,
 			      const char *name);
 /* Has it exchanged more since the last call? Waits up to a few seconds. */
 const char *witness_check(struct witness *w);

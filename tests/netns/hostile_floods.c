@@ -57,7 +57,7 @@ static const char *flood_of(const struct hostile *h, const void *arg)
 
 	TRY(rig_open(&g, h));
 	s.key = g.key;
-	text = flood(&g.lane, s, k->count, k->result);
+	text = flood(&g.lane, s, k->count / h->share, k->result);
 	if (!text)
 		text = want_answers(&g.other);
 	rig_close(&g);
@@ -171,7 +171,7 @@ static const char *cancel_storm(const struct hostile *h, const void *arg)
 {
 	struct vtoe_sqe r = { .op = VTOE_OP_RECV, .length = 16 };
 	struct vtoe_sqe x = { .op = VTOE_OP_CANCEL };
-	unsigned round, i, recvs = 0, cancels = 0;
+	unsigned rounds = 2000 / h->share, round, i, recvs = 0, cancels = 0;
 	struct vtoe_cqe c;
 	const char *text;
 	struct rig g;
@@ -180,7 +180,7 @@ static const char *cancel_storm(const struct hostile *h, const void *arg)
 	TRY(rig_open(&g, h));
 	text = rig_stream(&g, &h->echo, &r.stream);
 	r.key = g.key;
-	for (round = 0; round < 2000 && !text; round++) {
+	for (round = 0; round < rounds && !text; round++) {
 		r.user_data = 1;
 		x.user_data = 2;
 		x.u.target = 1;
@@ -199,7 +199,7 @@ static const char *cancel_storm(const struct hostile *h, const void *arg)
 				text = want_result(-ECANCELED, c.result);
 		}
 	}
-	if (!text && (recvs != 2000 || cancels != 16000))
+	if (!text && (recvs != rounds || cancels != 8 * rounds))
 		text = wrong("%u RECVs and %u CANCELs completed", recvs,
 			     cancels);
 	rig_close(&g);
@@ -212,11 +212,12 @@ static const char *connect_storm(const struct hostile *h, const void *arg)
 	uint32_t stream;
 	const char *text = NULL;
 	struct rig g;
-	int i, result;
+	unsigned i;
+	int result;
 
 	(void)arg;
 	TRY(rig_open(&g, h));
-	for (i = 0; i < 500 && !text; i++) {
+	for (i = 0; i < 500 / h->share && !text; i++) {
 		stream = 0;
 		result = raw_stream_connect(&g.lane, &h->closed, &stream);
 		text = want_result(-ECONNREFUSED, result);

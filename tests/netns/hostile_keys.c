@@ -231,7 +231,7 @@ static const char *brute_force(const struct hostile *h, const void *arg)
 	TRY(rig_open(&g, h));
 	text = rig_stream(&g, &h->echo, &stream);
 	s.stream = stream;
-	while (!text && got < 100000) {
+	while (!text && got < 100000 / h->share) {
 		for (i = 0; i < 32; i++, sent++) {
 			seed ^= seed << 13;
 			seed ^= seed >> 7;

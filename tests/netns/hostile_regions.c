@@ -23,6 +23,13 @@ struct region {
 	int result;
 };
 
+/* Several ranges are refused where they are not offered. */
+static int listed(const struct rig *g, int result)
+{
+	return g->peer.page.features & VTOE_F_REGION_LIST ? result :
+							    -EOPNOTSUPP;
+}
+
 static const char *region_add(const struct hostile *h, const void *arg)
 {
 	struct vtoe_ctl_request r = { .op = VTOE_CTL_REGION_ADD };
@@ -39,7 +46,8 @@ static const char *region_add(const struct hostile *h, const void *arg)
 	r.u.region.count = a->no_range ? 0 : a->count ? a->count : 1;
 	r.u.region.rights = a->no_rights ? 0 : a->rights ? a->rights : 3;
 	error = raw_control(&g.peer, &r, &c);
-	text = want_result(a->result, error ? error : c.result);
+	text = want_result(a->count > 1 ? listed(&g, a->result) : a->result,
+			   error ? error : c.result);
 	if (!text)
 		text = want_answers(&g.lane);
 	rig_close(&g);
@@ -87,7 +95,7 @@ static const char *list_past_end(const struct hostile *h, const void *arg)
 	r.u.region.count = 2;
 	r.u.region.rights = VTOE_REGION_READ;
 	error = raw_control(&g.peer, &r, &c);
-	text = want_result(-ERANGE, error ? error : c.result);
+	text = want_result(listed(&g, -ERANGE), error ? error : c.result);
 	rig_close(&g);
 	return text;
 }
@@ -130,7 +138,8 @@ static const char *region_list(const struct hostile *h, const void *arg)
 		list[i].offset = g.memory + l->ranges[i].offset;
 		list[i].length = l->ranges[i].length;
 	}
-	text = want_result(l->result, list_add(&g, at, 3, &key));
+	text = want_result(listed(&g, l->result),
+			   list_add(&g, at, 3, &key));
 	rig_close(&g);
 	return text;
 }
@@ -199,13 +208,13 @@ static const char *list_changes(const struct hostile *h, const void *arg)
 		result = list_add(&g, at, 2, &key);
 		if (result == -EINVAL || result == -ERANGE)
 			continue;
-		text = want_result(0, result);
-		if (!text) /* one byte more than the two pages */
+		text = want_result(listed(&g, 0), result);
+		if (!text && !result) /* one byte more than the two pages */
 			text = want_result(-ERANGE,
 				raw_memory(&g.lane, VTOE_OP_GRQ_ADD, 0, key,
 					   VTOE_PAGE, VTOE_PAGE + 1, 1,
 					   NULL));
-		if (!text)
+		if (!text && !result)
 			text = want_result(0, raw_region_del(&g.peer, key));
 	}
 	__atomic_store_n(&c.stop, true, __ATOMIC_RELAXED);

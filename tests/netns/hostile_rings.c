@@ -275,6 +275,10 @@ static const char *holes(const struct hostile *h, const void *arg)
 	error = fallocate(g.peer.memory_fd,
 			  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			  (off_t)g.lane.sq_offset, VTOE_PAGE);
+	if (!text && error && errno == ENODEV) { /* a device, not a file */
+		rig_close(&g);
+		return NULL;
+	}
 	if (!text && error)
 		text = wrong("cannot punch a hole: %s", strerror(errno));
 	if (!text) {

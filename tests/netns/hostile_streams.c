@@ -96,7 +96,7 @@ static const char *generation_guess(const struct hostile *h, const void *arg)
 			text = wrong("stream %#x: %d", stream ^ (1u << i),
 				     got);
 	}
-	for (i = 1; i < 20000 && !text; i++) {
+	for (i = 1; i < 20000 / h->share && !text; i++) {
 		int got = raw_do(&g.lane, VTOE_OP_GETNAME, i * 0x9e3779b1u, 0,
 				 0, NULL);
 
@@ -432,12 +432,12 @@ static const char *linger_storm(const struct hostile *h, const void *arg)
 	struct vtoe_cqe c;
 	const char *text;
 	struct rig g;
-	int i, error;
+	int most = 200 / (int)h->share + 20, i, error;
 
 	(void)arg;
 	TRY(rig_open(&g, h));
 	text = NULL;
-	for (i = 0; i < 200 && !text; i++) {
+	for (i = 0; i < most && !text; i++) {
 		text = rig_stream(&g, &h->deaf, &stream);
 		s.stream = stream;
 		s.user_data = 0;

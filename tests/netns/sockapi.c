@@ -5,7 +5,8 @@
  *   sockapi CONTROL PORT PEER4 PEER6 OWN4 OWN6 [CASE ...]
  *
  * Runs the cases (all, or those named) against sockapi_peer and prints a line
- * for each. A case that takes longer than 20 s ends the program.
+ * for each. A case that takes longer than 20 s ends the program. On a machine
+ * that is slow, SOCKAPI_PACE=N makes pauses, the peer's too, N times as long.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,7 +27,7 @@
 
 char peer4[64], peer6[64], own4[64], own6[64];
 int peer_port;
-static int control;
+static int control, pace = 1;
 static char line[4096];
 
 void note(const char *format, ...)
@@ -196,7 +197,8 @@ void nonblocking(int fd, bool on)
 
 void pause_ms(int ms)
 {
-	struct timespec t = { ms / 1000, ms % 1000 * 1000000l };
+	long long all = (long long)ms * pace;
+	struct timespec t = { all / 1000, all % 1000 * 1000000l };
 
 	while (nanosleep(&t, &t) && errno == EINTR)
 		;
@@ -253,6 +255,18 @@ static const struct sockapi_case *const groups[] = {
 	process_cases, option_cases, listen_cases, end_cases, descriptor_cases,
 	signal_cases,
 };
+
+/* Tells the peer, too. */
+static void pace_set(void)
+{
+	const char *text = getenv("SOCKAPI_PACE");
+	char order[40], answer[256];
+
+	if (text && atoi(text) > 1)
+		pace = atoi(text);
+	snprintf(order, sizeof(order), "pace %d\n", pace);
+	command(order, answer, sizeof(answer));
+}
 
 static bool wanted(const char *name, char **names, int count)
 {
@@ -314,6 +328,7 @@ int main(int argc, char **argv)
 		fail(argv[1]);
 	for (fd = 0; fd < 64; fd++)
 		keep[fd] = fcntl(fd, F_GETFD) >= 0;
+	pace_set();
 	for (g = 0; g < sizeof(groups) / sizeof(*groups); g++)
 		for (c = groups[g]; c->name; c++)
 			if (wanted(c->name, argv + 7, argc - 7))

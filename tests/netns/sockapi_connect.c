@@ -108,6 +108,18 @@ static void connect_refused_v6(void)
 	so_error(fd);
 }
 
+static void connect_refused_state(void)
+{
+	int fd = tcp(AF_INET, 0);
+	char c;
+
+	SAY(connect_to(fd, AF_INET, peer4, 1));
+	polled(fd, POLLIN | POLLOUT | POLLRDHUP, 0);
+	SAY(read(fd, &c, 1));
+	SAY(send(fd, "a", 1, MSG_NOSIGNAL));
+	polled(fd, POLLIN, 0);
+}
+
 static void connect_refused_then_good(void)
 {
 	int fd = tcp(AF_INET, 0);
@@ -151,6 +163,7 @@ static void connect_nonblocking_refused_again(void)
 	polled(fd, POLLOUT, 5000);
 	SAY(connect_to(fd, AF_INET, peer4, 1));
 	so_error(fd);
+	polled(fd, POLLIN | POLLOUT | POLLRDHUP, 0);
 }
 
 static void connect_nonblocking_refused_read(void)
@@ -306,6 +319,7 @@ const struct sockapi_case connect_cases[] = {
 	{ "connect_mapped", connect_mapped },
 	{ "connect_refused", connect_refused },
 	{ "connect_refused_v6", connect_refused_v6 },
+	{ "connect_refused_state", connect_refused_state },
 	{ "connect_refused_then_good", connect_refused_then_good },
 	{ "connect_nonblocking", connect_nonblocking },
 	{ "connect_nonblocking_refused", connect_nonblocking_refused },

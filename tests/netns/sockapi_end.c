@@ -107,7 +107,7 @@ static void end_write_to_closed(void)
 
 static void end_reset(void)
 {
-	int fd = dial("a");
+	int fd = dial("d40 a");
 
 	readable(fd);
 	SAY(read(fd, c, 1));
@@ -118,7 +118,7 @@ static void end_reset(void)
 
 static void end_reset_so_error(void)
 {
-	int fd = dial("a");
+	int fd = dial("d40 a");
 
 	readable(fd);
 	so_error(fd);
@@ -129,9 +129,9 @@ static void end_reset_so_error(void)
 
 static void end_reset_send(void)
 {
-	int fd = dial("a");
+	int fd = dial("d40 a");
 
-	pause_ms(60);
+	pause_ms(100);
 	SAY(send(fd, "abc", 3, MSG_NOSIGNAL));
 	SAY(send(fd, "abc", 3, MSG_NOSIGNAL));
 	SAY(read(fd, c, 1));
@@ -152,7 +152,7 @@ static void end_peername_after_reset(void)
 {
 	struct sockaddr_storage at;
 	socklen_t len = sizeof(at);
-	int fd = dial("a");
+	int fd = dial("d40 a");
 
 	readable(fd);
 	SAY(getpeername(fd, (struct sockaddr *)&at, &len));

@@ -7,6 +7,7 @@
  * Listens on PORT (IPv6 and IPv4) and on the unix socket CONTROL, over which
  * the test says what to do; a command is a line, its answer a line:
  *
+ *   pace N              waits take N times as long
  *   reset               forget scripts that nobody ran, and results
  *   next SCRIPT         what to do with the next connection that comes
  *   dial 4|6 PORT SCRIPT  connect to the guest, answer, and do it
@@ -15,7 +16,8 @@
  * A script is words: sN send N bytes; rN read N bytes; e read until the end;
  * k echo until the end; w shutdown(SHUT_WR); dN wait N ms; a close with RST;
  * z close without reading. What e, r, k saw is the result: "eof:N", "got:N",
- * "reset:N". Runs until CONTROL's other end closes.
+ * "reset:N". A reset needs a wait before it: the guest's connect() may or may not
+ * see one that comes at once. Runs until CONTROL's other end closes.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,6 +47,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct job *jobs; /* oldest first */
 static int own_port;
+static int pace = 1;
 static unsigned flushes; /* connections from ourselves that were accepted */
 
 static _Noreturn void fail(const char *what)
@@ -137,7 +140,7 @@ static bool step(struct job *j, const char *word)
 		shutdown(j->fd, SHUT_WR);
 		return true;
 	case 'd':
-		pause_ms(n);
+		pause_ms(n * pace);
 		return true;
 	case 'a':
 		setsockopt(j->fd, SOL_SOCKET, SO_LINGER, &abort_it,
@@ -309,6 +312,9 @@ static void command(char *line, FILE *to, char **argv)
 		go(j);
 		while (!j->connected && !j->done)
 			pthread_cond_wait(&changed, &lock);
+		fprintf(to, "ok\n");
+	} else if (!strncmp(line, "pace ", 5)) {
+		pace = atoi(line + 5);
 		fprintf(to, "ok\n");
 	} else if (!strcmp(line, "result")) {
 		result(to);

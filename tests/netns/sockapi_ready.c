@@ -78,7 +78,7 @@ static void poll_end(void)
 
 static void poll_reset(void)
 {
-	int fd = dial("a");
+	int fd = dial("d40 a");
 	char b[8];
 
 	polled(fd, POLLIN, 5000);
@@ -107,7 +107,7 @@ static void poll_full(void)
 
 	fill_up(fd);
 	polled(fd, IN_OUT, 0);
-	polled(fd, POLLOUT, 5000);
+	polled(fd, POLLOUT, 10000);
 }
 
 static void poll_timeout(void)
@@ -246,7 +246,7 @@ static void select_mixed(void)
 
 static void select_end(void)
 {
-	int fd = dial("a");
+	int fd = dial("d40 a");
 	fd_set in, out, ex;
 
 	readable(fd);
@@ -399,10 +399,10 @@ static void epoll_end(void)
 
 static void epoll_reset(void)
 {
-	int fd = dial("a"), set = epoll_create1(0);
+	int fd = dial("d40 a"), set = epoll_create1(0);
 
 	SAY(add(set, fd, EPOLLIN | EPOLLRDHUP));
-	pause_ms(60);
+	pause_ms(100);
 	waited(set, 0, fd, -1);
 }
 

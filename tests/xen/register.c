@@ -324,28 +324,32 @@ static void case_h3(void)
 	end();
 }
 
-/* From now on a system call to the driver is the end of this process. */
+/* From now on a system call to the driver, but to wait, is the end of this
+ * process. */
 static void forbid_ioctl(void)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, VTOE_IOC_WAIT, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = { 4, code };
+	struct sock_fprog program = { 6, code };
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
 		quit(99, "seccomp: %s", strerror(errno));
 }
 
-/* H4: 10^5 receives into one buffer are one registration, and no call to the
+/* H4: 10^4 receives into one buffer are one registration, and no call to the
  * driver asks whether it is still good. */
 static void case_h4(void)
 {
-	const unsigned count = 100000, bytes = 1024;
+	const unsigned count = 10000, bytes = 1024;
 	struct vtoe_counters c;
 	uint64_t at = 0;
 	unsigned i, k;

@@ -3,6 +3,7 @@
 # redis in the guest: a value of 10 MB comes back as it was stored, and
 # redis-benchmark of the machine outside is served; then the guest's client with a
 # server outside.
+# limit: 300
 expect "redis-server starts" in_guest 20 \
 	'vtoe-run --require redis-server --bind 0.0.0.0 --port 6379 --save "" --protected-mode no --daemonize yes --dir /tmp --pidfile /tmp/redis.pid'
 expect "a large value comes back" peer 60 \

@@ -29,7 +29,7 @@ expect "and copied none" \
 say "   sent without a copy so far: $(counter tx_zerocopy_bytes), with one: $(counter tx_copied_bytes)"
 run h2 60 "H2: VmPin rises by the pages registered, and falls"
 run h3 60 "H3: posted buffers complete in order"
-run h4 300 "H4: 100,000 receives, one registration"
+run h4 300 "H4: 10,000 receives, one registration"
 run h5 60 "H5: bytes come to the new page, none to the old one"
 run h5_under_way 60 "H5: a request under way keeps to the old page"
 run h5_kinds 60 "H5: madvise, mremap, fork and copy-on-write"
