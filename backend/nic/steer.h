@@ -5,8 +5,8 @@
  * An XDP program on the interface looks at every frame before the kernel does.
  * TCP of a claim goes to the AF_XDP socket of its queue (xsk.h); every other
  * frame passes up as if there were no program. A claim is one connection (both
- * addresses, both ports), or a local port, whoever sends to whatever address of
- * ours; and both name the VLAN.
+ * addresses, both ports), or a local port of IPv4 or IPv6, whoever sends to
+ * whatever address of ours; and both name the VLAN.
  *
  * What becomes of a frame of a claimed flow that the socket cannot take: it is
  * dropped and counted, never passed up, for the kernel has no connection for it
@@ -43,7 +43,7 @@ struct steer_claim {
 	uint16_t local_port;
 	uint16_t remote_port;
 	uint16_t vlan;	      /* 0: untagged (or tagged for priority only) */
-	uint16_t reserved;
+	uint16_t family;      /* of a local port: 4 or 6; else 0 */
 };
 
 enum steer_counter {

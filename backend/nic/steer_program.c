@@ -10,7 +10,7 @@
  *	if (IPv6) { TCP, or a fragment header of TCP with offset 0, else pass; }
  *	key.addresses, key.ports = ...
  *	if (!claims[key]) {
- *		key.addresses = 0, key.remote_port = 0;
+ *		key.addresses = 0, key.remote_port = 0, key.family = 4 or 6;
  *		if (!claims[key]) return XDP_PASS;
  *	}
  *	if (fragment) { counters[FRAGMENT]++; return XDP_DROP; }
@@ -48,6 +48,15 @@ enum label {
 #define KEY(field) \
 	((int)offsetof(struct steer_claim, field) - \
 	 (int)sizeof(struct steer_claim))
+
+/* The family, below the key on the stack. */
+#define FAMILY (-(int)sizeof(struct steer_claim) - 8)
+
+static void note_family(struct bpf_code *p, int family)
+{
+	bpf_alu(p, BPF_MOV, R1, family);
+	bpf_store(p, BPF_H, FAMILY, R1);
+}
 
 /* Passes the frame unless so many bytes are there behind the register. */
 static void need(struct bpf_code *p, uint8_t from, int bytes)
@@ -90,6 +99,7 @@ static void link_header(struct bpf_code *p)
 static void ipv4_header(struct bpf_code *p)
 {
 	bpf_label(p, IPV4);
+	note_family(p, 4);
 	need(p, R9, 20);
 	bpf_load(p, BPF_B, R1, R9, 9);
 	bpf_jump_if(p, BPF_JNE, R1, IPPROTO_TCP, PASS);
@@ -119,6 +129,7 @@ static void ipv6_header(struct bpf_code *p)
 	int i;
 
 	bpf_label(p, IPV6);
+	note_family(p, 6);
 	need(p, R9, 40);
 	for (i = 0; i < 16; i += 4) {
 		bpf_load(p, BPF_W, R1, R9, 8 + i);
@@ -163,6 +174,8 @@ static void find_claim(struct bpf_code *p, int claims)
 	for (i = 0; i < 32; i += 8)
 		bpf_store_zero(p, BPF_DW, KEY(local) + i);
 	bpf_store_zero(p, BPF_H, KEY(remote_port));
+	bpf_load(p, BPF_H, R1, R10, FAMILY);
+	bpf_store(p, BPF_H, KEY(family), R1);
 	look_up(p, claims);
 	bpf_jump_if(p, BPF_JEQ, R0, 0, PASS);
 }

@@ -10,9 +10,9 @@
  * again, and keeps all of it, without a lane, until the guests have claimed it
  * again, or VTOE_CLAIM_SECONDS are over (B9).
  *
- * The entry of a port is for all addresses and both families, and so is its
- * socket. Claims that have the same secret may share it: one for IPv4, one for
- * IPv6. What a dead worker had there is one claim without a family.
+ * The entry of a port, of IPv4 or of IPv6, is for all addresses, and so is its
+ * socket. Claims of several addresses that have the same secret share it. What a
+ * dead worker had there is one claim, of any address.
  */
 #include "path/tto_internal.h"
 
@@ -77,18 +77,32 @@ static void from_map(struct vtoe_address *a, const uint8_t from[16],
 	memcpy(a->ip, from + 12, 4);
 }
 
+static void name_port_for_map(struct steer_claim *s, unsigned family,
+			      uint16_t port)
+{
+	memset(s, 0, sizeof(*s));
+	bytes_put16((uint8_t *)&s->local_port, port);
+	s->family = family == VTOE_AF_INET6 ? 6 : 4;
+}
+
 static void name_for_map(struct claim *c)
 {
-	memset(&c->steer, 0, sizeof(c->steer));
-	bytes_put16((uint8_t *)&c->steer.local_port, c->local.port);
+	name_port_for_map(&c->steer, c->local.family, c->local.port);
 	if (c->port)
 		return;
+	c->steer.family = 0;
 	to_map(c->steer.local, &c->local);
 	to_map(c->steer.remote, &c->remote);
 	bytes_put16((uint8_t *)&c->steer.remote_port, c->remote.port);
 }
 
 /* -- the tables ------------------------------------------------------------ */
+
+static struct tto_port *port_of_number(struct tto *t, unsigned family,
+				       uint16_t port)
+{
+	return &t->ports[family == VTOE_AF_INET6][port];
+}
 
 int tto_claims_init(struct tto *t)
 {
@@ -100,10 +114,22 @@ int tto_claims_init(struct tto *t)
 	t->claims = calloc(t->claim_max + 1, sizeof(*t->claims));
 	t->generation = calloc(t->claim_max + 1, sizeof(*t->generation));
 	t->buckets = calloc(t->bucket_count, sizeof(*t->buckets));
-	t->ports = calloc(TTO_PORTS, sizeof(*t->ports));
+	t->ports = calloc(2, sizeof(*t->ports));
 	t->claim_hint = 1;
 	return t->claims && t->generation && t->buckets && t->ports ? 0 :
 								      -ENOMEM;
+}
+
+static void ports_close(struct tto *t, unsigned family)
+{
+	uint32_t i;
+
+	for (i = 0; i < TTO_PORTS; i++) {
+		struct tto_port *p = port_of_number(t, family, (uint16_t)i);
+
+		if (p->socket)
+			close(p->socket - 1);
+	}
 }
 
 /* With the sockets; what is in the map stays. */
@@ -116,9 +142,10 @@ void tto_claims_free(struct tto *t)
 			close(t->claims[i]->fd);
 		free(t->claims[i]);
 	}
-	for (i = 0; t->ports && i < TTO_PORTS; i++)
-		if (t->ports[i].socket)
-			close(t->ports[i].socket - 1);
+	if (t->ports) {
+		ports_close(t, VTOE_AF_INET);
+		ports_close(t, VTOE_AF_INET6);
+	}
 	free(t->claims);
 	free(t->generation);
 	free(t->buckets);
@@ -130,7 +157,7 @@ static struct claim **claim_chain(struct tto *t, const struct claim *c)
 	uint64_t hash;
 
 	if (c->port)
-		return &t->ports[c->local.port].claims;
+		return &port_of_number(t, c->local.family, c->local.port)->claims;
 	hash = flow_key_hash(&c->key, t->aggregator.config.secret);
 	return &t->buckets[hash & (t->bucket_count - 1)];
 }
@@ -201,17 +228,18 @@ static struct claim *claim_new(const struct vtoe_address *local,
 }
 
 /* When the last claim of a port has gone. */
-static void port_release(struct tto *t, uint16_t port)
+static void port_release(struct tto *t, unsigned family, uint16_t number)
 {
-	struct steer_claim key = { .reserved = 0 };
+	struct tto_port *p = port_of_number(t, family, number);
+	struct steer_claim key;
 
-	if (t->ports[port].claims)
+	if (p->claims)
 		return;
-	bytes_put16((uint8_t *)&key.local_port, port);
+	name_port_for_map(&key, family, number);
 	(void)steer_unclaim(t->config.claims, &key);
-	if (t->ports[port].socket)
-		close(t->ports[port].socket - 1);
-	t->ports[port].socket = 0;
+	if (p->socket)
+		close(p->socket - 1);
+	p->socket = 0;
 }
 
 /* A place less in the tables, and nothing else. */
@@ -231,7 +259,7 @@ void tto_claim_free(struct tto *t, struct claim *c)
 {
 	claim_forget(t, c);
 	if (c->port)
-		port_release(t, c->local.port);
+		port_release(t, c->local.family, c->local.port);
 	else
 		(void)steer_unclaim(t->config.claims, &c->steer);
 	if (c->fd >= 0)
@@ -256,15 +284,10 @@ int tto_claim_find(struct lane *lane, uint32_t id, struct claim **claim)
 	return *claim && (*claim)->lane == lane ? 0 : -EBADF;
 }
 
-/* One without a lane takes nothing: it has no family. */
 static bool port_takes(const struct claim *c, const struct flow_tuple *tuple)
 {
-	unsigned family = tuple->version == FLOW_IPV6 ? VTOE_AF_INET6 :
-							VTOE_AF_INET;
-
-	return c->local.family == family &&
-	       (is_any(&c->local) ||
-		!memcmp(c->local.ip, tuple->destination, sizeof(c->local.ip)));
+	return is_any(&c->local) ||
+	       !memcmp(c->local.ip, tuple->destination, sizeof(c->local.ip));
 }
 
 struct claim *tto_claim_of(struct tto *t, const struct flow_tuple *tuple)
@@ -278,7 +301,10 @@ struct claim *tto_claim_of(struct tto *t, const struct flow_tuple *tuple)
 	for (c = t->buckets[hash & (t->bucket_count - 1)]; c; c = c->next)
 		if (flow_key_is(&c->key, &key))
 			return c;
-	for (c = t->ports[tuple->destination_port].claims; c; c = c->next)
+	c = port_of_number(t, tuple->version == FLOW_IPV6 ? VTOE_AF_INET6 :
+							    VTOE_AF_INET,
+			   tuple->destination_port)->claims;
+	for (; c; c = c->next)
 		if (port_takes(c, tuple))
 			return c;
 	return NULL;
@@ -286,23 +312,20 @@ struct claim *tto_claim_of(struct tto *t, const struct flow_tuple *tuple)
 
 /* -- ports ----------------------------------------------------------------- */
 
-/* Binds a port of all addresses and both families; *port 0: a free one.
- * -> descriptor, -errno */
-static int port_socket(uint16_t *port)
+/* Binds a port of all addresses; *port 0: a free one. -> descriptor, -errno */
+static int port_socket(unsigned family, uint16_t *port)
 {
-	struct vtoe_address at = { .family = VTOE_AF_INET6, .port = *port };
-	int off = 0, rc, fd = socket_open(VTOE_AF_INET6);
+	struct vtoe_address at = { .family = (vtoe_u16)family, .port = *port };
+	int on = 1, rc = 0, fd = socket_open(family);
 
-	if (fd < 0) { /* a kernel without IPv6 */
-		at.family = VTOE_AF_INET;
-		fd = socket_open(VTOE_AF_INET);
-	} else {
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off,
-				 sizeof(off));
-	}
 	if (fd < 0)
 		return fd;
-	rc = socket_bind(fd, &at, at.family);
+	/* the same port of IPv4 is another */
+	if (family == VTOE_AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)))
+		rc = -errno;
+	if (!rc)
+		rc = socket_bind(fd, &at, family);
 	if (!rc)
 		rc = socket_name(fd, 0, &at);
 	if (rc) {
@@ -314,20 +337,20 @@ static int port_socket(uint16_t *port)
 }
 
 /* Makes a port ours that is nobody's yet. */
-static int port_take(struct tto *t, uint16_t *port)
+static int port_take(struct tto *t, unsigned family, uint16_t *port)
 {
-	int fd = port_socket(port);
+	int fd = port_socket(family, port);
 
 	if (fd < 0)
 		return fd;
-	t->ports[*port].socket = fd + 1;
+	port_of_number(t, family, *port)->socket = fd + 1;
 	return 0;
 }
 
 /* May the port have this claim, too? What a dead worker left there ends. */
 static int port_share(struct tto *t, const struct claim *want)
 {
-	struct claim *c = t->ports[want->local.port].claims, *next;
+	struct claim *c = *claim_chain(t, want), *next;
 
 	for (; c; c = next) {
 		next = c->next;
@@ -377,7 +400,7 @@ static void orphan_add(struct tto *t, const struct steer_claim *s,
 	from_map(&local, s->local, s->local_port);
 	from_map(&remote, s->remote, s->remote_port);
 	if (port)
-		local.family = VTOE_AF_UNSPEC;
+		local.family = s->family == 6 ? VTOE_AF_INET6 : VTOE_AF_INET;
 	c = claim_new(&local, &remote, port);
 	if (!c)
 		return;
@@ -386,8 +409,8 @@ static void orphan_add(struct tto *t, const struct steer_claim *s,
 	/* if the port is not free, it is tried again when the guest asks */
 	if (!port)
 		(void)connection_bind(c);
-	else if (!t->ports[local.port].socket)
-		(void)port_take(t, &c->local.port);
+	else
+		(void)port_take(t, local.family, &c->local.port);
 	if (claim_add(t, c)) {
 		if (c->fd >= 0)
 			close(c->fd);
@@ -399,7 +422,7 @@ static void orphan_add(struct tto *t, const struct steer_claim *s,
 
 void tto_claims_find(struct tto *t)
 {
-	struct steer_claim s = { .reserved = 0 };
+	struct steer_claim s = { .vlan = 0 };
 	uint64_t secret;
 	uint32_t n;
 
@@ -486,10 +509,11 @@ static int claim_connection(struct tto *t, struct lane *lane, struct claim **c)
 
 static int claim_port(struct tto *t, struct lane *lane, struct claim *c)
 {
+	unsigned family = c->local.family;
 	int rc = c->local.port ? port_share(t, c) : 0;
 
-	if (!rc && !t->ports[c->local.port].socket)
-		rc = port_take(t, &c->local.port);
+	if (!rc && !port_of_number(t, family, c->local.port)->socket)
+		rc = port_take(t, family, &c->local.port);
 	if (!rc) {
 		name_for_map(c);
 		rc = steer_claim(t->config.claims, &c->steer, c->secret);
@@ -498,7 +522,7 @@ static int claim_port(struct tto *t, struct lane *lane, struct claim *c)
 	if (!rc || rc == -EEXIST)
 		rc = claim_add(t, c);
 	if (rc)
-		port_release(t, c->local.port);
+		port_release(t, family, c->local.port);
 	else
 		claim_join(lane, c);
 	return rc;

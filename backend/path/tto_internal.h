@@ -101,7 +101,7 @@ struct tto {
 	uint32_t claim_count, claim_max, claim_hint;
 	struct claim **buckets; /* of connections */
 	uint32_t bucket_count;	/* a power of two */
-	struct tto_port *ports;	/* TTO_PORTS */
+	struct tto_port (*ports)[TTO_PORTS]; /* two: of IPv4, of IPv6 */
 	uint32_t orphans;
 	struct list waiting; /* struct frame_lane */
 	uint32_t held_frames; /* of all of them */

@@ -294,7 +294,7 @@ static void receiver_open(struct bench *b, struct receiver *r)
 					.claims_max = 16,
 					.queues = 1,
 					.frame_max = xsk_frame_max(&x) };
-	const struct steer_claim port = { .local_port = htons(80) };
+	const struct steer_claim port = { .local_port = htons(80), .family = 4 };
 	struct aggregate_config c;
 
 	aggregate_config_default(&c);

@@ -119,7 +119,7 @@ void wire_input(struct fuzz_input *in)
 
 void wire_check(struct device *d)
 {
-	struct steer_claim c = { .reserved = 0 };
+	struct steer_claim c = { .vlan = 0 };
 	const struct aggregate_stats *s;
 	uint64_t note;
 

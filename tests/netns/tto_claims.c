@@ -152,17 +152,17 @@ static void test_port(void **state)
 	begin(&g);
 	id = port_claimed(&g, V4, PORT, USER);
 	assert_false(port_is_free(V4, PORT));
-	assert_false(port_is_free(V6, PORT));
+	assert_true(port_is_free(V6, PORT));
 	comes(&g, &f, USER);
 	f.remote_port = 1;
 	comes(&g, &f, USER);
 	f.remote = 77;
 	comes(&g, &f, USER);
-	/* the map does not tell families: not answered, and not delivered */
-	wire_is_swallowed(&six);
+	wire_is_answered(&six); /* the other family's is the kernel's */
 	is_quiet(&g);
 	unclaim(&g, id, USER);
-	wire_is_answered(&six);
+	f = frame(V4, PEER, PORT);
+	wire_is_answered(&f);
 	/* at one address only */
 	port_entry(&g, V6, 2, PORT, USER);
 	assert_int_equal(answer(&g).result, 0);
@@ -173,7 +173,7 @@ static void test_port(void **state)
 	rig_end();
 }
 
-/* Both families of one port are one entry of the map. */
+/* The two families of a port are two; addresses of one share it. */
 static void test_both_families(void **state)
 {
 	struct frame_of f = frame(V4, PEER, PORT), six = frame(V6, PEER, PORT);
@@ -185,40 +185,44 @@ static void test_both_families(void **state)
 	join(&b);
 	lend(&b, 0, 16, EACH);
 	id = port_claimed(&a, V4, PORT, USER);
-	port_entry(&b, V6, 0, PORT, USER + 10)->offset = RIG_SECRET + 1;
+	port_entry(&b, V4, 2, PORT, USER + 10)->offset = RIG_SECRET + 1;
 	refused(&b, -EADDRINUSE);
-	port_claimed(&b, V6, PORT, USER + 10);
-	assert_int_equal(rig_mapped(), 1);
+	port_entry(&b, V6, 0, PORT, USER + 10)->offset = RIG_SECRET + 1;
+	assert_int_equal(answer(&b).result, 0);
+	assert_int_equal(rig_mapped(), 2);
 	assert_int_equal(stats.tto_claims, 2);
 	comes(&a, &f, USER);
 	comes(&b, &six, USER + 10);
 	unclaim(&a, id, USER);
 	assert_int_equal(rig_mapped(), 1);
-	assert_false(port_is_free(V4, PORT));
+	assert_true(port_is_free(V4, PORT));
+	assert_false(port_is_free(V6, PORT));
+	wire_is_answered(&f);
 	comes(&b, &six, USER + 10);
 	leave(&b);
 	assert_int_equal(rig_mapped(), 0);
-	assert_true(port_is_free(V4, PORT));
 	wire_is_answered(&six);
 	rig_end();
 }
 
-/* Its port is a port's claim's as a whole, also for the other family. */
+/* A port is a PORT claim's, or that of one connection, in each family. */
 static void test_connection_beside_port(void **state)
 {
-	struct frame_of f = frame(V4, PEER, PORT);
+	struct frame_of f = frame(V4, PEER, PORT), six = frame(V6, PEER, PORT);
 	struct guest g;
 	uint32_t port;
 
 	(void)state;
 	begin(&g);
-	port = port_claimed(&g, V6, PORT, USER);
+	port = port_claimed(&g, V4, PORT, USER);
 	claim_entry(&g, V4, 1, PEER, PORT, USER);
 	refused(&g, -EADDRINUSE);
+	claimed(&g, V6, PEER, PORT, USER + 20);
+	comes(&g, &six, USER + 20);
 	unclaim(&g, port, USER);
 	claimed(&g, V4, PEER, PORT, USER + 10);
 	comes(&g, &f, USER + 10);
-	port_entry(&g, V6, 0, PORT, USER);
+	port_entry(&g, V4, 0, PORT, USER);
 	refused(&g, -EADDRINUSE);
 	rig_end();
 }
@@ -696,7 +700,7 @@ static void test_orphans_expire(void **state)
 	rig_end();
 }
 
-/* One of a port is found, and taken over for either family. */
+/* Both of a port are found, and taken over. */
 static void test_orphans_both(void **state)
 {
 	struct frame_of f = frame(V4, PEER, PORT), six = frame(V6, PEER, PORT);
@@ -708,7 +712,7 @@ static void test_orphans_both(void **state)
 	port_claimed(&g, V6, PORT, USER);
 	rig_kill();
 	next_worker(&g);
-	assert_int_equal(stats.tto_claims, 1);
+	assert_int_equal(stats.tto_claims, 2);
 	port_claimed(&g, V6, PORT, USER);
 	port_entry(&g, V4, 0, PORT, USER)->offset = RIG_SECRET + 1;
 	assert_int_equal(answer(&g).result, -EADDRINUSE);

@@ -718,7 +718,7 @@ static void test_bad_checksums(void **state)
 static void test_claim_is_gone(void **state)
 {
 	struct frame_of f = pushed(PORT, 0, 10);
-	struct steer_claim c = { .reserved = 0 };
+	struct steer_claim c = { .vlan = 0 };
 	struct guest g;
 	uint64_t note;
 

@@ -129,7 +129,7 @@ void rig_end(void)
 
 unsigned rig_mapped(void)
 {
-	struct steer_claim c = { .reserved = 0 };
+	struct steer_claim c = { .vlan = 0 };
 	uint64_t note;
 	unsigned n = 0;
 

@@ -100,7 +100,7 @@ static void count(struct xsk *x, struct tally *t)
 
 int main(void)
 {
-	const struct steer_claim port = { .local_port = htons(80) };
+	const struct steer_claim port = { .local_port = htons(80), .family = 4 };
 	static uint8_t frames[FLOWS][LENGTH];
 	struct tally t[2] = { 0 }, alone = { 0 };
 	struct xsk x[2];

@@ -144,7 +144,11 @@ static void by_packet(struct rig *r, int fd, uint8_t version, uint32_t payload)
 int main(void)
 {
 	static const uint32_t lengths[] = { 0, 1, MSS, MSS + 1, 4 * MSS, 64000 };
-	const struct steer_claim port = { .local_port = htons(80) };
+	const uint16_t port = htons(80);
+	const struct steer_claim ports[] = {
+		{ .local_port = port, .family = 4 },
+		{ .local_port = port, .family = 6 },
+	};
 	struct rig r;
 	unsigned i;
 	int fd;
@@ -156,7 +160,8 @@ int main(void)
 	}
 	rig_steer(&r, false, 4);
 	rig_socket(&r, &sizes, 0);
-	if (steer_claim(r.steer.claims, &port, 0))
+	if (steer_claim(r.steer.claims, &ports[0], 0) ||
+	    steer_claim(r.steer.claims, &ports[1], 0))
 		rig_fail("claim");
 	by_xsk(&r);
 	fd = packet_socket((int)if_nametoindex("wire"));

@@ -69,20 +69,26 @@ static void claim_port(struct rig *r, uint16_t port, uint16_t vlan)
 {
 	struct steer_claim c = { .local_port = htons(port),
 				 .vlan = htons(vlan) };
-	int rc = steer_claim(r->steer.claims, &c, 1);
+	int rc;
 
-	if (rc)
-		rig_fail("claim of port %u: %d", port, rc);
+	for (c.family = 4; c.family <= 6; c.family += 2) {
+		rc = steer_claim(r->steer.claims, &c, 1);
+		if (rc)
+			rig_fail("claim of port %u: %d", port, rc);
+	}
 }
 
 static void unclaim_port(struct rig *r, uint16_t port, uint16_t vlan)
 {
 	struct steer_claim c = { .local_port = htons(port),
 				 .vlan = htons(vlan) };
-	int rc = steer_unclaim(r->steer.claims, &c);
+	int rc;
 
-	if (rc)
-		rig_fail("unclaim of port %u: %d", port, rc);
+	for (c.family = 4; c.family <= 6; c.family += 2) {
+		rc = steer_unclaim(r->steer.claims, &c);
+		if (rc)
+			rig_fail("unclaim of port %u: %d", port, rc);
+	}
 }
 
 /* -- where one frame comes out --------------------------------------------- */
