@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # The process that serves a program with the TTO service, vtoe-stack: it keeps
-# none of the caller's descriptors; vtoe-run in vtoe-run starts no other; it
-# finds the next worker also by a relative path; SIGTERM ends it only when its
-# programs have ended; then it leaves nothing behind. If it is killed, programs
-# have an error and do not hang. Programs that do not read what they are sent do
-# not take from the others what these receive with.
+# none of the caller's descriptors; vtoe-run in vtoe-run starts no other; where
+# none can run, `auto` does without it; it finds the next worker also by a
+# relative path; SIGTERM ends it only when its programs have ended; then it leaves
+# nothing behind. If it is killed, programs have an error and do not hang.
+# Programs that do not read what they are sent do not take from the others what
+# these receive with.
 . "$(dirname "$0")/../lib/net.sh"
 net_begin 120 "$0" "$@"
 only_vtoe
@@ -60,6 +61,18 @@ finish "$nested" 30 "curl, nested" || fail "nested: $(cat "$RUN/nested.log")"
 same_hash "$want" "$(hash_of <"$RUN/got")" nested
 wait_for 10 left_nothing || fail "nested: something is left"
 
+# No stack can run: with auto it is the backend's TCP, with tto an error.
+without() {
+	(VTOE_SERVICE=$1 VTOE_STACK=$RUN/none
+	export VTOE_SERVICE VTOE_STACK
+	net_exec app curl -sS -o "$RUN/got" $url) >"$RUN/without.log" 2>&1
+}
+without auto || fail "auto without a stack: $(cat "$RUN/without.log")"
+same_hash "$want" "$(hash_of <"$RUN/got")" auto
+without tto && fail "tto without a stack: no error"
+grep -q "vtoe-stack: .*No such file" "$RUN/without.log" ||
+	fail "tto without a stack: not said why: $(cat "$RUN/without.log")"
+
 # A relative path, and a worker that dies.
 (cd "$RUN/vtoed" && VTOE_SOCKET=$GUEST.sock exec nsenter \
 	--net="/run/netns/$NS-app" "$VTOE_RUN" curl -sS --limit-rate 20M \
@@ -81,7 +94,7 @@ wait_for 10 left_nothing || fail "relative: something is left"
 pushes=
 readers="1 2 3 4 5 6 7 8"
 start readers app sh -c "for i in $readers; do
-	$PROGS/flow pull listen 730\$i &
+	timeout 60 $PROGS/flow pull listen 730\$i &
 done
 exec $PROGS/echo 7000"
 app=$STARTED
@@ -91,6 +104,10 @@ for i in $readers; do
 	pushes="$pushes $STARTED"
 done
 wait_listening app 7000
+pulls=$(pgrep -f "^$PROGS/flow pull listen 730")
+for pid in $pulls; do
+	adopt "$pid"
+done
 for i in $readers; do
 	wait_for 20 grep -q stalled "$RUN/push$i.log" ||
 		fail "the sender $i never stalls: $(cat "$RUN/push$i.log")"
@@ -98,7 +115,7 @@ done
 start rr peer "$PROGS/rr" $APP4 7000 200
 finish "$STARTED" 10 "rr beside readers that do not read" ||
 	fail "rr: $(cat "$RUN/rr.log")"
-for pid in $pushes "$app" $(pgrep -f "^$PROGS/flow pull listen 730"); do
+for pid in $pushes $app $pulls; do
 	kill -KILL "$pid"
 done
 wait_for 20 left_nothing || fail "readers: something is left"
