@@ -224,7 +224,7 @@ static bool tun_packet(struct tun *t, uint32_t total, struct wire_event *e)
 	b = malloc(sizeof(*b) + n);
 	if (!b)
 		abort();
-	b->b.at = b->bytes;
+	b->b = (struct wire_buffer){ .at = b->bytes };
 	memcpy(b->bytes, tcp + head, n);
 	t->buffers++;
 	e->refs[0] = (struct tcp_ref){ (uint64_t)(uintptr_t)b, 0, n };

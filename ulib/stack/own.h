@@ -13,6 +13,9 @@
  * streams that are bound to it, the connections whose frames come by it; one of a
  * single connection a moment longer, to answer a FIN that comes again.
  *
+ * What we send to ourselves does not go to the wire (own_local.c): a claim of it
+ * is `self`, the connection `local`.
+ *
  * The turn (own_turn.c) is path's: lanes are served, then toe_issue() takes what
  * came from the wire, lets TCP act, lets streams go on, and sends. One thread.
  */
@@ -25,6 +28,7 @@
 #include "stack/wire.h"
 
 #define OWN_BUCKETS 1024u
+#define OWN_LOCAL_MAX 1024u /* packets to ourselves, and a batch more */
 
 enum own_claim_state {
 	OWN_CLAIM_FREE = 0,
@@ -45,6 +49,7 @@ struct own_claim {
 	uint32_t users;
 	uint8_t state;	   /* enum own_claim_state */
 	bool port;
+	bool self;	   /* to ourselves: the wire does not know of it */
 	bool closed;	   /* TCP has waited for the peer's last words */
 	int listener;	   /* of TCP; 0: none */
 	int error;
@@ -81,6 +86,7 @@ struct own_conn {
 	struct own_claim *claim;   /* whose frames are its */
 	int id;			   /* of TCP */
 	int error;		   /* why it was reset, until told */
+	bool local;		   /* its peer is in this stack, too */
 	bool connected;
 	bool eof;		   /* the peer has said all */
 	bool reset;
@@ -125,6 +131,9 @@ struct own {
 	struct list conns[OWN_BUCKETS];
 	struct list lingering; /* closes that wait until all is acknowledged */
 	uint32_t conn_count;
+	struct list local; /* packets to ourselves, for the next turn */
+	uint32_t local_count;
+	uint16_t local_port; /* that was given last */
 	struct wire_event event;
 };
 
@@ -156,6 +165,9 @@ bool own_output(struct own *o);
 /* -- own_claim.c -- */
 /* Asks the wire; NULL: too many. It has one user then. */
 struct own_claim *own_claim_new(struct own *o, const struct wire_claim *what);
+/* One to an address of our own, in force at once. */
+struct own_claim *own_claim_new_self(struct own *o,
+				     const struct wire_claim *what);
 /* The last user's end; `late`: it stays for a moment. */
 void own_claim_put(struct own_claim *c, bool late);
 /* The wire's answer. */
@@ -178,6 +190,21 @@ void own_address_map(struct vtoe_address *a);
  * it. */
 void own_address_of(struct own_conn *c, unsigned which, unsigned family,
 		    struct vtoe_address *out);
+
+/* -- own_local.c -- */
+/* Is this address the device's, or does a stream of ours have it? */
+bool own_local_is(struct own *o, unsigned family, const uint8_t ip[16]);
+/* A port for a connection to ourselves; 0: none. */
+uint16_t own_local_port(struct own *o);
+void own_local_send(struct own *o, const struct tcp_segment *seg,
+		    const struct iovec payload[2]);
+/* Those that were there when it was called. */
+void own_local_receive(struct own *o, bool *busy);
+void own_local_free(struct own *o);
+/* A packet's way into TCP. */
+void own_packet_input(struct own *o, const struct tcp_packet *p);
+/* The buffer of a reference is given back. */
+void own_give_back(struct own *o, uint64_t buffer);
 
 /* -- own_conn.c -- */
 /* NULL: no memory. Holds the claim. */

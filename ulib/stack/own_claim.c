@@ -18,7 +18,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { LATE_US = 2000000, LATE_MAX = 256 };
+enum { LATE_US = 2000000, LATE_MAX = 256, SELF_MTU = 65535 };
 
 static void claim_end(struct own_claim *c)
 {
@@ -26,7 +26,8 @@ static void claim_end(struct own_claim *c)
 
 	list_del(&c->node);
 	own_output(o); /* a reset may be the last thing that it sends */
-	if (c->state == OWN_CLAIM_READY || c->state == OWN_CLAIM_LATE)
+	if (!c->self &&
+	    (c->state == OWN_CLAIM_READY || c->state == OWN_CLAIM_LATE))
 		o->wire->ops->unclaim(o->wire, c->id);
 	c->state = OWN_CLAIM_FREE;
 	o->claim_used--;
@@ -58,7 +59,8 @@ static struct own_claim *claim_slot(struct own *o)
 	return NULL;
 }
 
-struct own_claim *own_claim_new(struct own *o, const struct wire_claim *what)
+static struct own_claim *claim_make(struct own *o,
+				    const struct wire_claim *what)
 {
 	struct own_claim *c = claim_slot(o);
 
@@ -77,7 +79,31 @@ struct own_claim *own_claim_new(struct own *o, const struct wire_claim *what)
 	if (c->port)
 		c->local = what->address;
 	o->claim_used++;
-	o->wire->ops->claim(o->wire, c->id, what);
+	return c;
+}
+
+struct own_claim *own_claim_new(struct own *o, const struct wire_claim *what)
+{
+	struct own_claim *c = claim_make(o, what);
+
+	if (c)
+		o->wire->ops->claim(o->wire, c->id, what);
+	return c;
+}
+
+struct own_claim *own_claim_new_self(struct own *o,
+				     const struct wire_claim *what)
+{
+	uint16_t port = own_local_port(o);
+	struct own_claim *c = port ? claim_make(o, what) : NULL;
+
+	if (!c)
+		return NULL;
+	c->self = true;
+	c->state = OWN_CLAIM_READY;
+	c->local = what->address; /* who calls himself is both */
+	c->local.port = port;
+	c->mtu = SELF_MTU;
 	return c;
 }
 
@@ -92,7 +118,7 @@ void own_claim_put(struct own_claim *c, bool late)
 		return;
 	}
 	/* a port is wanted again, by the next server */
-	if (c->state != OWN_CLAIM_READY || !late || c->port) {
+	if (c->state != OWN_CLAIM_READY || !late || c->port || c->self) {
 		claim_end(c);
 		return;
 	}

@@ -41,6 +41,7 @@ struct own_conn *own_conn_new(struct own_claim *claim, int id)
 {
 	struct own_conn *c = calloc(1, sizeof(*c));
 	struct own *o = claim->own;
+	struct tcp_status st;
 
 	if (!c)
 		return NULL;
@@ -53,6 +54,8 @@ struct own_conn *own_conn_new(struct own_claim *claim, int id)
 	c->own = o;
 	c->id = id;
 	c->claim = claim;
+	c->local = !tcp_get_status(o->tcp, id, &st) &&
+		   own_local_is(o, st.tuple.family, st.tuple.remote);
 	claim->users++;
 	list_add_tail(&o->conns[(uint32_t)id % OWN_BUCKETS], &c->hash_node);
 	o->conn_count++;
@@ -188,11 +191,8 @@ bool own_conn_delivered(const struct own_conn *c)
 
 static void piece_end(struct own_conn *c, const struct tcp_piece *p)
 {
-	struct wire *w = c->own->wire;
-
 	if (p->flags & TCP_PIECE_LAST)
-		w->ops->give_back(w, (struct wire_buffer *)(uintptr_t)
-						p->buffer);
+		own_give_back(c->own, p->buffer);
 }
 
 static struct tcp_piece *piece_at(const struct own_conn *c, uint32_t i)

@@ -8,7 +8,8 @@
  * IPv4 too, so it uses two ports of the same number.
  *
  * CONNECT claims its one connection, which also tells the local address and the
- * path's MTU; then TCP begins. A stream that is bound has its port's claim.
+ * path's MTU; then TCP begins. A stream that is bound has its port's claim, one
+ * that connects to ourselves one that the wire does not know of.
  */
 #include "stack/own.h"
 
@@ -308,6 +309,8 @@ int toe_listen(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 
 /* -- CONNECT --------------------------------------------------------------- */
 
+enum { SELF_TRIES = 64 };
+
 static struct request *other_of(struct stream *s, enum vtoe_op op)
 {
 	struct list *at;
@@ -371,6 +374,26 @@ static int connect_tcp(struct own_stream *st, struct own_claim *c,
 	return 0;
 }
 
+/* To ourselves: there is nothing to ask the wire for. */
+static void connect_self(struct own_stream *st, const struct wire_claim *what)
+{
+	int rc = -EADDRNOTAVAIL;
+	unsigned i;
+
+	/* a port that is free may have a connection in TIME-WAIT */
+	for (i = 0; i < SELF_TRIES && rc == -EADDRNOTAVAIL; i++) {
+		struct own_claim *c = own_claim_new_self(
+			own_of(st->s.device), what);
+
+		if (!c)
+			break;
+		rc = connect_tcp(st, c, &what->address);
+		own_claim_put(c, false); /* the connection has it now */
+	}
+	if (rc)
+		own_connect_done(st, rc);
+}
+
 /* By the port that the stream is bound to, or by a claim of this connection. */
 static void connect_begin(struct own_stream *st, const struct request *r)
 {
@@ -388,6 +411,10 @@ static void connect_begin(struct own_stream *st, const struct request *r)
 		rc = connect_tcp(st, c, &what.address);
 		if (rc)
 			own_connect_done(st, rc);
+		return;
+	}
+	if (own_local_is(o, what.address.family, what.address.ip)) {
+		connect_self(st, &what);
 		return;
 	}
 	st->claim = own_claim_new(o, &what);

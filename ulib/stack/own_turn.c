@@ -2,7 +2,7 @@
 /*
  * own_turn.c - the engine's part of a turn
  *
- *   receive   what the wire has goes into TCP
+ *   receive   what the wire has goes into TCP, and what we sent to ourselves
  *   timers    those whose time has come
  *   events    what became of which connection: its stream goes on
  *   output    TCP's segments go to the wire, as many as it takes
@@ -57,6 +57,7 @@ int own_init(struct own *o, const struct own_params *p,
 	o->claim_max = p->claims;
 	list_init(&o->late);
 	list_init(&o->lingering);
+	list_init(&o->local);
 	for (i = 0; i < OWN_BUCKETS; i++)
 		list_init(&o->conns[i]);
 	o->claims = calloc(p->claims, sizeof(*o->claims));
@@ -72,22 +73,9 @@ int own_init(struct own *o, const struct own_params *p,
 void own_free(struct own *o)
 {
 	device_free(&o->device);
+	own_local_free(o);
 	free(o->claims);
 	free(o->memory);
-}
-
-static void own_packet(struct own *o)
-{
-	const struct tcp_packet *p = &o->event.packet;
-	struct wire *w = o->wire;
-	struct tcp_kept kept = { { 0 } };
-	unsigned i;
-
-	tcp_input(o->tcp, p, &kept, o->device.now_us);
-	for (i = 0; i < p->ref_count; i++)
-		if (!(kept.bits[i / 64] & 1ull << i % 64))
-			w->ops->give_back(w, (struct wire_buffer *)(uintptr_t)
-							p->refs[i].buffer);
 }
 
 /* -> false: there may be more */
@@ -103,7 +91,7 @@ static bool own_receive(struct own *o, bool *busy)
 		if (o->event.kind == WIRE_CLAIMED)
 			own_claim_answer(o, &o->event);
 		else
-			own_packet(o);
+			own_packet_input(o, &o->event.packet);
 	}
 	return false;
 }
@@ -138,10 +126,15 @@ static void own_send_segment(struct own *o, const struct tcp_segment *seg)
 				      own_claim_of_tuple(o, &seg->tuple);
 	struct iovec payload[2] = { { NULL, 0 }, { NULL, 0 } };
 
-	if (!claim)
-		return; /* as if lost on the wire */
 	if (c)
 		own_conn_payload(c, seg->offset, seg->length, payload);
+	if (c ? c->local : own_local_is(o, seg->tuple.family,
+					seg->tuple.remote)) {
+		own_local_send(o, seg, payload);
+		return;
+	}
+	if (!claim || claim->self)
+		return; /* as if lost on the wire */
 	o->wire->ops->send(o->wire, claim->id, seg, payload);
 }
 
@@ -152,7 +145,7 @@ bool own_output(struct own *o)
 	unsigned room, n, i;
 	bool some = false;
 
-	while ((room = w->ops->room(w))) {
+	while (o->local_count < OWN_LOCAL_MAX && (room = w->ops->room(w))) {
 		n = tcp_output(o->tcp, seg,
 			       room < OUTPUT_BATCH ? room : OUTPUT_BATCH,
 			       o->device.now_us);
@@ -192,6 +185,7 @@ void toe_issue(struct device *d, bool *busy)
 
 	own_deferred(o);
 	all = own_receive(o, busy);
+	own_local_receive(o, busy);
 	if (tcp_next_timer(o->tcp) <= d->now_us)
 		tcp_timers(o->tcp, d->now_us);
 	own_events(o, busy);
@@ -205,7 +199,7 @@ void toe_issue(struct device *d, bool *busy)
 	w->ops->flush(w);
 	wake = earlier(wake, tcp_next_timer(o->tcp));
 	wake = earlier(wake, w->ops->wake_us(w));
-	if (!all || again || !w->ops->arm(w))
+	if (!all || again || o->local_count || !w->ops->arm(w))
 		wake = d->now_us;
 	d->wake_us = wake;
 }

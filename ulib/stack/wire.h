@@ -28,6 +28,7 @@ enum wire_event_kind {
  * Offsets of references are from `at`. */
 struct wire_buffer {
 	uint8_t *at;
+	bool lone; /* not of a wire: free() gives it back */
 };
 
 struct wire_event {
