@@ -197,6 +197,8 @@ enum tcp_option {
 	TCP_OPTION_CC,	      /* enum tcp_cc_kind */
 	TCP_OPTION_RECV_BYTES, /* the window; below tcp_config.recv_bytes */
 	TCP_OPTION_USER_TIMEOUT, /* us without progress; 0: by count */
+	TCP_OPTION_REUSE_ADDR, /* bool: for tcp_may_share(); kept in */
+	TCP_OPTION_REUSE_PORT, /* TIME-WAIT */
 };
 
 /* tcp_close(): how long it may take. */
@@ -326,6 +328,10 @@ int tcp_set_mss(struct tcp_stack *s, int conn, unsigned mss, uint64_t now);
 int tcp_set_option(struct tcp_stack *s, int conn, enum tcp_option option,
 		   uint64_t value, uint64_t now);
 int tcp_get_status(const struct tcp_stack *s, int conn, struct tcp_status *out);
+/* May another have this port (as in tcp_listen()) beside the connections that do,
+ * in TIME-WAIT too? If it has an option that they all have. */
+bool tcp_may_share(const struct tcp_stack *s, const struct tcp_tuple *at,
+		   bool reuse_addr, bool reuse_port);
 
 /* -- the wire, the time, what happened ------------------------------------- */
 

@@ -129,6 +129,8 @@ struct tcp_conn {
 	bool wscale_ok;
 	bool ecn_ok;
 	bool read_closed;	/* tcp_close(): nobody reads */
+	bool reuse_addr;
+	bool reuse_port;
 
 	/* sending */
 	uint32_t iss;

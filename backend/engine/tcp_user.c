@@ -290,6 +290,12 @@ static int set_option(struct tcp_stack *s, struct tcp_conn *c,
 	case TCP_OPTION_USER_TIMEOUT:
 		c->user_timeout = value;
 		return 0;
+	case TCP_OPTION_REUSE_ADDR:
+		c->reuse_addr = value;
+		return 0;
+	case TCP_OPTION_REUSE_PORT:
+		c->reuse_port = value;
+		return 0;
 	}
 	return -ENOPROTOOPT;
 }
@@ -337,6 +343,36 @@ int tcp_get_status(const struct tcp_stack *s, int conn, struct tcp_status *out)
 	out->timestamps = c->ts_ok;
 	out->ecn = c->ecn_ok;
 	return 0;
+}
+
+/* Handshakes, and what waits for tcp_accept(), are their listener's matter. */
+static bool has_port(const struct tcp_conn *c, const struct tcp_tuple *at,
+		     bool any)
+{
+	return c->state != TCP_ST_CLOSED && !c->in_queue &&
+	       !(c->passive && c->state == TCP_ST_SYN_RECEIVED) &&
+	       c->tuple.family == at->family &&
+	       c->tuple.local_port == at->local_port &&
+	       (any ||
+		!memcmp(c->tuple.local, at->local, sizeof(at->local)));
+}
+
+bool tcp_may_share(const struct tcp_stack *s, const struct tcp_tuple *at,
+		   bool reuse_addr, bool reuse_port)
+{
+	static const uint8_t zero[sizeof(at->local)];
+	bool any = !memcmp(at->local, zero, sizeof(zero));
+	uint32_t i;
+
+	for (i = 0; i < s->config.conns; i++) {
+		const struct tcp_conn *c = tcp_conn_at((struct tcp_stack *)s,
+						       i);
+
+		if (has_port(c, at, any) && !(reuse_addr && c->reuse_addr) &&
+		    !(reuse_port && c->reuse_port))
+			return false;
+	}
+	return true;
 }
 
 static void listener_events(struct tcp_stack *s, struct tcp_event *out,

@@ -263,5 +263,7 @@ struct own_claim *own_accept_listener(struct own *o, int listener);
 void own_options_init(struct own_stream *st);
 /* To a connection that is new. */
 void own_options_apply(struct own_stream *st);
+/* To one that no stream has yet: who may share its port, as its listener says. */
+void own_options_inherit(const struct own_stream *from, int conn);
 
 #endif

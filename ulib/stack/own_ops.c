@@ -106,8 +106,6 @@ static bool claim_shareable(const struct own_claim *c,
 {
 	struct list *at;
 
-	if (list_empty(&c->uses)) /* left by what was accepted there */
-		return st->values[OWN_REUSEADDR] || st->values[OWN_REUSEPORT];
 	for (at = c->uses.next; at != &c->uses; at = at->next) {
 		const struct own_use *use = list_entry(at, struct own_use,
 						       node);
@@ -167,12 +165,35 @@ static int bind_second(struct own_stream *st)
 	return use_begin(st, &st->use[1], &at);
 }
 
+/* Connections keep a port from those who would not share it, in TIME-WAIT too. */
+static bool conns_share(const struct own_stream *st,
+			const struct vtoe_address *at)
+{
+	struct own *o = own_of(st->s.device);
+	struct tcp_tuple t = {
+		.family = (uint8_t)at->family,
+		.local_port = at->port,
+	};
+
+	memcpy(t.local, at->ip, sizeof(t.local));
+	return !at->port || tcp_may_share(o->tcp, &t,
+					  st->values[OWN_REUSEADDR],
+					  st->values[OWN_REUSEPORT]);
+}
+
 static int bind_begin(struct own_stream *st, const struct vtoe_address *at)
 {
+	struct vtoe_address both = { .family = VTOE_AF_INET };
 	int rc;
 
 	st->bound = *at;
 	own_address_unmap(&st->bound);
+	both.port = st->bound.port;
+	if (!conns_share(st, &st->bound) ||
+	    (wants_both(st) && !conns_share(st, &both))) {
+		st->bound.family = 0;
+		return -EADDRINUSE;
+	}
 	rc = use_begin(st, &st->use[0], &st->bound);
 	if (!rc && st->use[0].claim->state == OWN_CLAIM_READY)
 		rc = bind_second(st);

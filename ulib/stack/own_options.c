@@ -85,6 +85,8 @@ static void option_apply(struct own_stream *st, unsigned which)
 	/* seconds or milliseconds to microseconds */
 	static const struct { uint8_t option; uint32_t scale; }
 	tcp[OWN_VALUES] = {
+		[OWN_REUSEADDR] = { TCP_OPTION_REUSE_ADDR, 1 },
+		[OWN_REUSEPORT] = { TCP_OPTION_REUSE_PORT, 1 },
 		[OWN_NODELAY] = { TCP_OPTION_NODELAY, 1 },
 		[OWN_CORK] = { TCP_OPTION_CORK, 1 },
 		[OWN_KEEPALIVE] = { TCP_OPTION_KEEPALIVE, 1 },
@@ -112,6 +114,18 @@ void own_options_apply(struct own_stream *st)
 	for (i = 0; i < OWN_VALUES; i++)
 		if (st->values[i] != own_options[i].start)
 			option_apply(st, i);
+}
+
+void own_options_inherit(const struct own_stream *from, int conn)
+{
+	struct own *o = own_of(from->s.device);
+
+	tcp_set_option(o->tcp, conn, TCP_OPTION_REUSE_ADDR,
+		       (uint64_t)from->values[OWN_REUSEADDR],
+		       o->device.now_us);
+	tcp_set_option(o->tcp, conn, TCP_OPTION_REUSE_PORT,
+		       (uint64_t)from->values[OWN_REUSEPORT],
+		       o->device.now_us);
 }
 
 /* -- SETOPT ---------------------------------------------------------------- */

@@ -129,6 +129,7 @@ static bool accept_take(struct own_claim *claim, struct own_stream *st)
 		tcp_free(claim->own->tcp, id, claim->own->device.now_us);
 		return true;
 	}
+	own_options_inherit(st, id);
 	c->connected = true;
 	list_add_tail(&st->backlog, &c->backlog_node);
 	st->backlog_count++;
