@@ -4,7 +4,7 @@
  *
  * Both ends are streams of one guest, and no frame goes to the wire: much goes
  * through in order; the ends come as over a wire; where nobody listens it is
- * refused; and a stream may even be its own peer.
+ * refused; and a stream may even be its own peer. What TIME-WAIT does to a port.
  */
 #include "path_guest.h"
 
@@ -195,6 +195,64 @@ static void test_many(void **state)
 	stop();
 }
 
+/* BIND's answer. */
+static int32_t try_bind(struct guest *g, uint16_t port, int reuse, bool keep)
+{
+	struct vtoe_cqe c;
+	uint32_t id;
+	int32_t rc;
+
+	entry(g, VTOE_OP_OPEN, 0, 1)->u.address.family = VTOE_AF_INET;
+	submit(g);
+	id = wait_cqe(g).stream;
+	set_option(g, id, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+	to_own(entry(g, VTOE_OP_BIND, id, 2), port);
+	submit(g);
+	c = wait_cqe(g);
+	rc = c.result;
+	if (keep && !rc) {
+		entry(g, VTOE_OP_LISTEN, id, 3)->length = 4;
+		submit(g);
+		assert_int_equal(wait_cqe(g).result, 0);
+		return (int32_t)id;
+	}
+	close_one(g, id);
+	return rc;
+}
+
+/* A server's port, when its connection is in TIME-WAIT: both ends must allow
+ * that it is shared. */
+static void test_time_wait(void **state)
+{
+	uint32_t listener, near, far;
+	struct guest g;
+	int reuse;
+
+	(void)state;
+	start();
+	join(&g);
+	for (reuse = 0; reuse < 2; reuse++) {
+		uint16_t port = (uint16_t)(5000 + reuse);
+
+		listener = (uint32_t)try_bind(&g, port, reuse, true);
+		near = call(&g, port).stream;
+		far = accepted(&g, listener);
+		close_one(&g, listener);
+		close_one(&g, far); /* first: it waits */
+		assert_int_equal(receive(&g, near, 0), 0);
+		close_one(&g, near);
+		wait_until(!own.conn_count);
+		assert_int_equal(try_bind(&g, port, 0, false), -EADDRINUSE);
+		assert_int_equal(try_bind(&g, port, 1, false),
+				 reuse ? 0 : -EADDRINUSE);
+		usleep(150000); /* the world's TIME-WAIT is 100 ms */
+		turn();
+		assert_int_equal(try_bind(&g, port, 0, false), 0);
+	}
+	leave(&g);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +260,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_itself),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_time_wait),
 	};
 
 	return PATH_RUN(tests);

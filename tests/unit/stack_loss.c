@@ -206,6 +206,47 @@ static void test_refused_and_reset(void **state)
 	stop();
 }
 
+/* No way to the peer ends a CONNECT, not a connection. */
+static void test_unreachable(void **state)
+{
+	struct vtoe_sqe *e;
+	struct vtoe_cqe c;
+	struct guest g;
+	uint8_t got[10];
+	uint32_t id;
+	int peer, i;
+
+	(void)state;
+	start();
+	join(&g);
+	stack_tun.no_way = true;
+	entry(&g, VTOE_OP_OPEN, 0, 1)->u.address.family = VTOE_AF_INET;
+	e = entry(&g, VTOE_OP_CONNECT, VTOE_STREAM_LAST, 2);
+	e->u.address.family = VTOE_AF_INET;
+	e->u.address.port = 9;
+	memcpy(e->u.address.ip, "\x0a\x4d\0\1", 4);
+	submit(&g);
+	assert_int_equal(wait_cqe(&g).result, 0);
+	c = wait_cqe(&g);
+	assert_int_equal(c.result, -EHOSTUNREACH);
+	close_stream(&g, c.stream, -1);
+	stack_tun.no_way = false;
+	id = connected(&g, &peer);
+	stack_tun.no_way = true;
+	entry(&g, VTOE_OP_SEND, id, 3)->length = sizeof(got);
+	submit(&g);
+	assert_int_equal(wait_cqe(&g).result, sizeof(got));
+	for (i = 0; i < 10; i++)
+		turn();
+	stack_tun.no_way = false;
+	wait_until(recv(peer, got, sizeof(got), MSG_DONTWAIT | MSG_PEEK) ==
+		   sizeof(got));
+	(void)!recv(peer, got, sizeof(got), 0);
+	close_stream(&g, id, peer);
+	leave(&g);
+	stop();
+}
+
 /* A claim that is given while its stream goes, in every order. */
 static void test_closed_meanwhile(void **state)
 {
@@ -245,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_both_ways),
 		cmocka_unit_test(test_close_behind),
 		cmocka_unit_test(test_refused_and_reset),
+		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test(test_closed_meanwhile),
 	};
 

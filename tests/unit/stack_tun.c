@@ -147,9 +147,14 @@ static void tun_send(struct wire *w, uint32_t claim,
 {
 	uint32_t most = segment->segment_size, at, n;
 	struct tun *t = tun_of(w);
-	uint8_t *all = malloc(segment->length + 1);
+	uint8_t *all;
 
 	(void)claim;
+	if (t->no_way) {
+		t->no_way_conn = segment->conn;
+		return;
+	}
+	all = malloc(segment->length + 1);
 	if (!all)
 		abort();
 	if (payload[0].iov_len)
@@ -240,6 +245,13 @@ static bool tun_next(struct wire *w, struct wire_event *e, uint64_t now_us)
 	(void)now_us;
 	if (t->asked_head != t->asked_tail) {
 		tun_answer(t, e);
+		return true;
+	}
+	if (t->no_way_conn > 0) {
+		e->kind = WIRE_UNREACHABLE;
+		e->conn = t->no_way_conn;
+		e->result = -EHOSTUNREACH;
+		t->no_way_conn = 0;
 		return true;
 	}
 	while ((n = read(t->fd, t->packet, sizeof(t->packet))) > 0)

@@ -3,7 +3,7 @@
  * stack_tun.h - a wire of the stack's to this host's kernel, over a tun device
  *
  * The stack has 10.77.0.2, the kernel 10.77.0.1, in a namespace of the test's. The
- * wire may lose packets, from a seed.
+ * wire may lose packets, from a seed, or have no way.
  */
 #ifndef VTOE_TESTS_STACK_TUN_H
 #define VTOE_TESTS_STACK_TUN_H
@@ -31,6 +31,8 @@ struct tun {
 	uint32_t loss; /* in 10,000, each way */
 	uint64_t random;
 	uint64_t lost, buffers; /* buffers: that were not given back */
+	bool no_way;
+	int no_way_conn; /* whose segment it refused; 0: none */
 	uint8_t packet[65536];
 };
 

@@ -211,6 +211,9 @@ void own_give_back(struct own *o, uint64_t buffer);
 struct own_conn *own_conn_new(struct own_claim *claim, int id);
 struct own_conn *own_conn_find(struct own *o, int id);
 void own_conn_event(struct own_conn *c, uint32_t what, int error);
+/* The wire has no way to its peer: CONNECT ends so. Later it may be a matter of
+ * a moment, as in Linux. */
+void own_conn_unreachable(struct own *o, int id, int result);
 /* The application has closed it, or it was never accepted. */
 void own_conn_leave(struct own_conn *c, bool abort);
 /* Frees it, if TCP is through and no stream has it. */

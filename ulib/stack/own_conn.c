@@ -329,6 +329,21 @@ void own_conn_event(struct own_conn *c, uint32_t what, int error)
 		own_conn_try_free(c);
 }
 
+void own_conn_unreachable(struct own *o, int id, int result)
+{
+	struct own_conn *c = own_conn_find(o, id);
+	struct own_stream *st = c ? c->stream : NULL;
+	struct tcp_status now;
+
+	if (!st || st->s.state != STREAM_CONNECTING ||
+	    tcp_get_status(o->tcp, id, &now) || now.state != TCP_ST_SYN_SENT)
+		return;
+	stream_op_begin(&st->s);
+	own_connect_done(st, result);
+	own_stream_progress(st); /* what waited for it has an answer too */
+	stream_op_end(&st->s);
+}
+
 void own_conn_leave(struct own_conn *c, bool abort)
 {
 	struct own *o = c->own;

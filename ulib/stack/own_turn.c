@@ -90,6 +90,9 @@ static bool own_receive(struct own *o, bool *busy)
 		*busy = true;
 		if (o->event.kind == WIRE_CLAIMED)
 			own_claim_answer(o, &o->event);
+		else if (o->event.kind == WIRE_UNREACHABLE)
+			own_conn_unreachable(o, o->event.conn,
+					     o->event.result);
 		else
 			own_packet_input(o, &o->event.packet);
 	}

@@ -22,6 +22,7 @@
 enum wire_event_kind {
 	WIRE_CLAIMED, /* the answer to a claim, once */
 	WIRE_PACKET,
+	WIRE_UNREACHABLE, /* a segment that was sent; nothing is owed for it */
 };
 
 /* What tcp_ref.buffer points to: the wire's memory that a packet's payload is in.
@@ -35,9 +36,11 @@ struct wire_event {
 	enum wire_event_kind kind;
 	/* WIRE_CLAIMED */
 	uint32_t claim;
-	int result;		   /* 0 or -errno */
+	int result;		   /* 0 or -errno; of _UNREACHABLE, too */
 	struct vtoe_address local; /* zeros in a PORT claim: any */
 	uint32_t mtu;
+	/* WIRE_UNREACHABLE */
+	int conn;		   /* the segment's, as it was sent */
 	/* WIRE_PACKET; its pointers are to the two below. Each reference is to a
 	 * buffer of its own, which is to be given back. */
 	struct tcp_packet packet;

@@ -92,6 +92,7 @@ struct session {
 	bool unwatched;
 	bool want_all; /* to hear of segments that were sent, too */
 	bool slot_busy[SLOTS_MAX]; /* has a segment that is under way */
+	int slot_conn[SLOTS_MAX];  /* of TCP, whose it is */
 	uint16_t free_slot[SLOTS_MAX];
 	/* given back, but the queue to the worker had no room */
 	uint16_t *owed;
@@ -546,13 +547,22 @@ static bool tto_frame(struct wire_tto *t, const struct vtoe_cqe *cqe)
 	return true;
 }
 
-/* A segment was sent: its slot is free. Once, whatever the worker says. */
-static void slot_done(struct session *s, uint32_t slot)
+/* A segment was sent: its slot is free. Once, whatever the worker says.
+ * -> true: it has no way to its peer, which the caller wants to know */
+static bool slot_done(struct session *s, uint32_t slot, int result,
+		      struct wire_event *e)
 {
 	if (slot >= s->slot_count || !s->slot_busy[slot])
-		return;
+		return false;
 	s->slot_busy[slot] = false;
 	s->free_slot[s->free_slots++] = (uint16_t)slot;
+	if ((result != -EHOSTUNREACH && result != -ENETUNREACH) ||
+	    s->slot_conn[slot] <= 0)
+		return false;
+	e->kind = WIRE_UNREACHABLE;
+	e->conn = s->slot_conn[slot];
+	e->result = result;
+	return true;
 }
 
 static void packet_end(struct wire_tto *t, struct wire_event *e)
@@ -582,8 +592,8 @@ static bool tto_complete(struct wire_tto *t, const struct vtoe_cqe *cqe,
 		packet_end(t, e);
 		return true;
 	case USER_SEGMENT:
-		slot_done(t->now, USER_INDEX(cqe->user_data));
-		return false;
+		return slot_done(t->now, USER_INDEX(cqe->user_data),
+				 cqe->result, e);
 	default:
 		return false;
 	}
@@ -718,6 +728,7 @@ static void tto_send(struct wire *w, uint32_t claim,
 			return;
 		slot = s->free_slot[--s->free_slots];
 		s->slot_busy[slot] = true;
+		s->slot_conn[slot] = seg->conn;
 		slot_fill(s, slot, seg, payload, at, n);
 		vtoe_sqe_set(sqe, VTOE_OP_SEGMENT, c->stream,
 			     USER(USER_SEGMENT, 0, slot));
