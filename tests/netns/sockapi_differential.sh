@@ -22,8 +22,12 @@ cases() {
 		$APP6 "$@" >"$cases_to" 2>"$RUN/$cases_where.log"
 }
 
-# The names of the cases whose lines differ.
+# The names of the cases whose lines differ. The kernel's default congestion
+# control is a setting of the host, which TTO's TCP does not follow: it has cubic.
 differing() {
+	[ "$VTOE_TEST_SERVICE" = toe ] ||
+		sed -i 's/^\(option_congestion: [^ ]*\) [^ ]*/\1 cubic/' \
+			"$RUN/kernel.out"
 	diff "$RUN/kernel.out" "$RUN/app.out" | sed -n 's/^[<>] \([a-z0-9_]*\):.*/\1/p' |
 		sort -u
 }

@@ -5,7 +5,8 @@
 directory=$(dirname "$0")
 VTOE_TEST_SERVICE=tto
 export VTOE_TEST_SERVICE
-for name in ${VTOE_TEST_SCRIPTS:-curl iperf3 nginx redis backpressure conns_1000}; do
+scripts="curl iperf3 nginx redis backpressure conns_1000 threads"
+for name in ${VTOE_TEST_SCRIPTS:-$scripts}; do
 	output=$("$directory/$name.sh" 2>&1)
 	status=$?
 	echo "$name: $(echo "$output" | tail -n 1)"
