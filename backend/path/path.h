@@ -7,6 +7,7 @@
  * lane.c    lane_turn(), completions, requests
  * stream.c  streams, holds, tokens
  * toe.c     the table of operations and those that are the same everywhere
+ * toe_grq.c generic buffers: a lane's pool, the mode of a stream
  *
  * and the engine, which knows TCP. Here it is the kernel's sockets:
  *
@@ -164,14 +165,13 @@ bool stream_tick(struct device *d);
 
 void toe_start(struct lane *lane, const struct vtoe_sqe *sqe);
 
-/* -- every engine: what the files above call -- */
+/* -- every engine: what the files above and below call -- */
 
 /* An operation: -> its result, TOE_ASYNC or TOE_SILENT. */
 typedef int toe_function(struct lane *lane, struct stream *s,
 			 const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
 toe_function toe_open, toe_bind, toe_connect, toe_listen, toe_accept, toe_send,
-	toe_recv, toe_shutdown, toe_setopt, toe_getopt, toe_getname, toe_poll,
-	toe_grq_add, toe_grq_mode;
+	toe_recv, toe_shutdown, toe_setopt, toe_getopt, toe_getname, toe_poll;
 
 /* Once a turn, when everything that was ready has been served: starts what that
  * gathered. May set d->wake_us. */
@@ -194,14 +194,44 @@ void stream_drained(struct stream *s);
 /* Looks at a draining one each half second; true: it still drains. */
 bool stream_drain_on(struct stream *s);
 
+/* Before the lane's first buffers; 0, -EDQUOT, -ENOMEM. */
+int toe_generic_open(struct lane *lane);
+/* A slot that is filled in is the engine's to fill from now on. */
+void toe_generic_lend(struct generic_pool *g, uint16_t id);
+void toe_generic_free(struct lane *lane);
+void toe_generic_region_gone(struct lane *lane, struct region *r);
+/* The mode is on: generic completions may follow that of its request. */
+void toe_generic_begin(struct stream *s);
+/* What kept a stream from its next generic completion has gone. */
+void toe_generic_go_on(struct stream *s);
+/* The mode is off: calls back what is under way. */
+void toe_generic_cancel(struct stream *s);
+
+/* -- toe_grq.c -- */
+toe_function toe_grq_add, toe_grq_mode;
 /* A lane holds the stream no more: ends its generic receive. */
 void toe_generic_unhold(struct stream *s, const struct lane *lane);
 /* Tries the lane's starved streams again. */
 void toe_generic_feed(struct lane *lane);
-void toe_generic_free(struct lane *lane);
-void toe_generic_region_gone(struct lane *lane, struct region *r);
 /* Its completion, which waited for room, is in the CQ. */
 void toe_generic_posted(struct stream *s);
+/* For engines: `ids` is the room of free_ids, GENERIC_BUFFERS or more. */
+int generic_pool_init(struct generic_pool *g, uint32_t ids);
+/* With the holds of what is lent. */
+void generic_pool_free(struct lane *lane);
+void generic_free(struct generic_pool *g, uint32_t id);
+/* A buffer is not out any more: given back, or its region is gone. */
+void generic_forget(struct lane *lane, uint32_t id);
+/* If nothing of it is under way any more: ends what waited for that. */
+void generic_rest(struct stream *s);
+/* `flags` besides VTOE_CQE_GRQ; b: what was filled, or NULL. */
+void generic_post(struct stream *s, int32_t result, uint32_t flags,
+		  const struct generic_buffer *b);
+void generic_starve(struct stream *s);
+static inline bool generic_may_take(const struct stream *s)
+{
+	return s->generic_out < s->generic_lane->generic.lent;
+}
 
 /* -- the kernel's sockets -- */
 
@@ -217,7 +247,6 @@ void toe_recv_lowat_reset(struct stream *s);
 void toe_recv_done(struct request *r, int32_t result, uint32_t flags);
 /* Arms a stream's generic receive, or puts it on its lane's starved list. */
 void toe_generic_arm(struct stream *s);
-void toe_generic_cancel(struct stream *s);
 void toe_generic_done(struct stream *s, int32_t result, uint32_t flags);
 void toe_send_next(struct stream *s);
 void toe_send_done(struct send_batch *b, int32_t result, uint32_t flags);

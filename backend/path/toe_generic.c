@@ -1,44 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * toe_generic.c - generic buffers (GRQ): a lane's pool, and receiving into it
+ * toe_generic.c - generic buffers (GRQ): receiving into them
  *
- * The guest lends buffers to its lane (GRQ_ADD); we lend them to the kernel as
- * a provided-buffer ring, from which a stream's receive takes one only when
- * data is there. A filled buffer is the guest's until it gives it back. Each of
- * the pool's slots is FREE, LENT (the kernel may fill it, its region is held) or
- * OUT (at the guest).
- *
- * A stream may have as many generic buffers out at the guest as its lane has
- * left: one slow reader gets half of them, eight get a ninth each, and there are
- * always some for a stream that is read (H8). One that may not take a buffer is
- * put on its lane's starved list, and tried again when buffers come back.
+ * What the guest has lent (toe_grq.c) we lend to the kernel as a provided-buffer
+ * ring, from which a stream's receive takes one only when data is there.
  */
 #include "path/path.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Linux before 6.9 never frees what it has of the groups below 64: a ring that is
  * registered there again begins where the kernel stood in the one before, at
  * entries that nobody has filled. */
 #define GROUPS_FIRST 64u
 #define GROUPS_END (64u * DEVICE_GROUP_WORDS)
-
-/* Tried again when the lane has its next turn, and by the timer: buffers also
- * come back without a request of the guest's. */
-static void toe_starve(struct stream *s)
-{
-	if (!list_empty(&s->starved_node) || !s->generic_lane)
-		return;
-	list_add_tail(&s->generic_lane->starved, &s->starved_node);
-	device_set_timer(s->device);
-}
-
-static bool toe_generic_may_take(const struct stream *s)
-{
-	return s->generic_out < s->generic_lane->generic.lent;
-}
 
 void toe_generic_arm(struct stream *s)
 {
@@ -48,9 +23,9 @@ void toe_generic_arm(struct stream *s)
 
 	if (s->generic_held || s->generic_ended)
 		return;
-	if (!toe_generic_may_take(s)) {
+	if (!generic_may_take(s)) {
 		d->stats->grq_starved++;
-		toe_starve(s);
+		generic_starve(s);
 		return;
 	}
 	list_del(&s->starved_node);
@@ -84,37 +59,41 @@ static int generic_init(struct lane *lane)
 {
 	struct device *d = lane->conn->device;
 	struct generic_pool *g = &lane->generic;
-	uint32_t group, i;
+	uint32_t group;
+	int rc;
 
 	for (group = GROUPS_FIRST; group < GROUPS_END; group++)
 		if (!(d->groups[group / 64] & 1ull << group % 64))
 			break;
 	if (group == GROUPS_END)
 		return -EDQUOT;
-	g->buffers = calloc(GENERIC_BUFFERS, sizeof(*g->buffers));
-	g->free_ids = calloc(GENERIC_BUFFERS, sizeof(*g->free_ids));
-	if (g->buffers && g->free_ids)
-		g->ring = uring_buffers_open(&d->uring, (uint16_t)group,
-					     GENERIC_BUFFERS);
+	rc = generic_pool_init(g, GENERIC_BUFFERS);
+	if (rc)
+		return rc;
+	g->ring = uring_buffers_open(&d->uring, (uint16_t)group,
+				     GENERIC_BUFFERS);
 	if (!g->ring) {
-		free(g->buffers);
-		free(g->free_ids);
-		memset(g, 0, sizeof(*g));
+		generic_pool_free(lane);
 		return -ENOMEM;
 	}
 	d->groups[group / 64] |= 1ull << group % 64;
 	g->group = (uint16_t)group;
-	for (i = 0; i < GENERIC_BUFFERS; i++)
-		g->free_ids[i] = (uint16_t)(GENERIC_BUFFERS - 1 - i);
-	g->free_count = GENERIC_BUFFERS;
 	return 0;
+}
+
+int toe_generic_open(struct lane *lane)
+{
+	int rc = lane->generic.buffers ? 0 : generic_init(lane);
+
+	if (rc)
+		return rc;
+	return lane->generic.ring ? 0 : -ENOMEM; /* lost when a region went */
 }
 
 void toe_generic_free(struct lane *lane)
 {
 	struct device *d = lane->conn->device;
 	struct generic_pool *g = &lane->generic;
-	uint32_t i;
 
 	if (!g->buffers)
 		return;
@@ -122,110 +101,18 @@ void toe_generic_free(struct lane *lane)
 		uring_buffers_close(&d->uring, g->group, GENERIC_BUFFERS,
 				    g->ring);
 	d->groups[g->group / 64] &= ~(1ull << g->group % 64);
-	for (i = 0; i < GENERIC_BUFFERS; i++)
-		if (g->buffers[i].state == GENERIC_LENT)
-			region_put(lane->conn, g->buffers[i].region);
-	free(g->buffers);
-	free(g->free_ids);
-	memset(g, 0, sizeof(*g));
+	generic_pool_free(lane);
 }
 
-static void generic_lend(struct generic_pool *g, uint16_t id, uint8_t *at)
+void toe_generic_lend(struct generic_pool *g, uint16_t id)
 {
-	io_uring_buf_ring_add(g->ring, at, g->buffers[id].length, id,
+	struct generic_buffer *b = &g->buffers[id];
+
+	io_uring_buf_ring_add(g->ring, b->region->at + b->offset, b->length, id,
 			      io_uring_buf_ring_mask(GENERIC_BUFFERS), 0);
 	io_uring_buf_ring_advance(g->ring, 1);
-	g->buffers[id].state = GENERIC_LENT;
+	b->state = GENERIC_LENT;
 	g->lent++;
-}
-
-static void generic_free(struct generic_pool *g, uint32_t id)
-{
-	g->buffers[id].state = GENERIC_FREE;
-	g->free_ids[g->free_count++] = (uint16_t)id;
-}
-
-/* A buffer is not out any more: given back, or its region is gone. */
-static void generic_forget(struct lane *lane, uint32_t id)
-{
-	struct generic_pool *g = &lane->generic;
-	struct stream *s;
-
-	generic_free(g, id);
-	if (!stream_find(lane, g->buffers[id].stream, &s) &&
-	    s->generic_out_lane == lane && s->generic_out)
-		s->generic_out--;
-}
-
-/* Is this memory a buffer that the guest gives back? Guests return them nearly
- * in the order in which they got them, so the hint mostly finds it. */
-static int generic_returned(struct lane *lane, uint64_t key, uint64_t offset)
-{
-	struct generic_pool *g = &lane->generic;
-	uint32_t n, id;
-
-	for (n = 0, id = g->hint; n < GENERIC_BUFFERS; n++, id++) {
-		struct generic_buffer *b;
-
-		id &= GENERIC_BUFFERS - 1;
-		b = &g->buffers[id];
-		if (b->state != GENERIC_OUT || b->key != key ||
-		    b->offset != offset)
-			continue;
-		g->hint = id + 1;
-		generic_forget(lane, id);
-		return 1;
-	}
-	return 0;
-}
-
-int toe_grq_add(struct lane *lane, struct stream *unused,
-		const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe)
-{
-	struct generic_pool *g = &lane->generic;
-	uint32_t count = sqe->op_flags, each, i;
-	struct region *region;
-	uint8_t *at;
-	uint16_t id;
-	int rc;
-
-	(void)unused;
-	(void)cqe;
-	if (!count || count > GENERIC_BUFFERS || sqe->length % count ||
-	    sqe->length / count == 0)
-		return -EINVAL;
-	each = sqe->length / count;
-	if (!g->buffers) {
-		rc = generic_init(lane);
-		if (rc)
-			return rc;
-	}
-	if (!g->ring) /* lost when a region went */
-		return -ENOMEM;
-	rc = request_memory(lane, sqe, sqe->length, VTOE_REGION_WRITE, &region,
-			    &at);
-	if (rc)
-		return rc;
-	/* all of them come back, or none: the first unknown one ends it */
-	if (GENERIC_BUFFERS - g->free_count > g->lent)
-		for (i = 0; i < count; i++)
-			if (!generic_returned(lane, sqe->key, sqe->offset +
-							      (uint64_t)i * each))
-				break;
-	rc = TOE_SILENT;
-	if (g->free_count < count)
-		rc = -EDQUOT;
-	for (i = 0; rc == TOE_SILENT && i < count; i++) {
-		id = g->free_ids[--g->free_count];
-		g->buffers[id].region = region;
-		g->buffers[id].key = sqe->key;
-		g->buffers[id].offset = sqe->offset + (uint64_t)i * each;
-		g->buffers[id].length = each;
-		region_hold(region);
-		generic_lend(g, id, at + (uint64_t)i * each);
-	}
-	region_put(lane->conn, region);
-	return rc;
 }
 
 /* Marks the buffers that completions already made, but not yet seen, name. */
@@ -283,8 +170,7 @@ void toe_generic_region_gone(struct lane *lane, struct region *r)
 		if (filled[id]) {
 			g->lent++;
 		} else if (b->region != r && g->ring) {
-			generic_lend(g, (uint16_t)id,
-				     b->region->at + b->offset);
+			toe_generic_lend(g, (uint16_t)id);
 		} else {
 			struct region *held = b->region;
 
@@ -294,107 +180,14 @@ void toe_generic_region_gone(struct lane *lane, struct region *r)
 	}
 }
 
-int toe_grq_mode(struct lane *lane, struct stream *s,
-		 const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe)
+void toe_generic_begin(struct stream *s)
 {
-	(void)cqe;
-	if (sqe->op_flags) {
-		if (s->generic_lane && s->generic_lane != lane)
-			return -EBUSY;
-		if (s->generic_off) /* its Off comes first */
-			return -EALREADY;
-		if (s->generic_out_lane != lane)
-			s->generic_out = 0;
-		s->generic_lane = s->generic_out_lane = lane;
-		s->generic_user = sqe->user_data;
-		s->generic_on = true;
-		toe_recv_next(s);
-		return 0;
-	}
-	if (s->generic_lane != lane)
-		return -EINVAL;
-	s->generic_on = false;
-	list_del(&s->starved_node);
-	if (s->generic == GENERIC_IDLE && !s->generic_held) {
-		s->generic_lane = NULL;
-		return 0;
-	}
-	/* Completes when the armed receive has come back. */
-	if (!s->generic_off) {
-		s->generic_off = request_new(lane, s, sqe);
-		if (!s->generic_off)
-			return -EBUSY;
-		s->generic_off->busy = true; /* ends by itself */
-		toe_generic_cancel(s);
-		return TOE_ASYNC;
-	}
-	return -EALREADY;
-}
-
-/* The stream's generic receive is at rest: end what waited for that. */
-static void toe_generic_rest(struct stream *s)
-{
-	struct request *off = s->generic_off;
-
-	if (s->generic != GENERIC_IDLE || s->generic_held || s->generic_on)
-		return;
-	s->generic_lane = NULL;
-	s->generic_off = NULL;
-	if (off)
-		request_finish(off, 0, 0);
-}
-
-/* Its lane goes. */
-static void toe_generic_stop(struct stream *s)
-{
-	s->generic_on = false;
-	list_del(&s->starved_node);
-	toe_generic_cancel(s);
-	if (s->generic_held) {
-		/* its lane goes: nobody will read it */
-		list_del(&s->generic_pending.node);
-		s->generic_held = false;
-	}
-	toe_generic_rest(s);
-}
-
-void toe_generic_unhold(struct stream *s, const struct lane *lane)
-{
-	if (s->generic_lane == lane)
-		toe_generic_stop(s);
-	if (s->generic_out_lane != lane)
-		return;
-	/* what it still has does not keep the others from reading */
-	s->generic_out_lane = NULL;
-	s->generic_out = 0;
-}
-
-void toe_generic_posted(struct stream *s)
-{
-	s->generic_held = false;
-	toe_generic_rest(s);
 	toe_recv_next(s);
 }
 
-static void toe_generic_post(struct stream *s, int32_t result, uint32_t flags,
-			     const struct generic_buffer *b)
+void toe_generic_go_on(struct stream *s)
 {
-	struct vtoe_cqe *cqe = &s->generic_pending.cqe;
-
-	memset(cqe, 0, sizeof(*cqe));
-	cqe->user_data = s->generic_user;
-	cqe->result = result;
-	cqe->flags = flags;
-	cqe->stream = s->id;
-	if (b) {
-		cqe->key = b->key;
-		cqe->offset = b->offset;
-		cqe->length = (uint32_t)result;
-	}
-	s->generic_pending.kind = PENDING_GENERIC;
-	s->generic_held = true;
-	s->device->stats->grq_completions++;
-	lane_post_pending(s->generic_lane, &s->generic_pending, 0);
+	toe_recv_next(s);
 }
 
 /* What became of the buffer that the kernel picked. */
@@ -416,7 +209,7 @@ static struct generic_buffer *toe_generic_take(struct lane *lane,
 	g->lent--;
 	r = b->region;
 	if ((result <= 0 || !wanted) && !r->removing && g->ring) {
-		generic_lend(g, id, r->at + b->offset);
+		toe_generic_lend(g, id);
 		return NULL;
 	}
 	b->region = NULL;
@@ -450,37 +243,19 @@ void toe_generic_done(struct stream *s, int32_t result, uint32_t flags)
 		s->rx_bytes += (uint32_t)result;
 		stats->rx_bytes += (uint32_t)result;
 		stats->rx_generic_bytes += (uint32_t)result;
-		toe_generic_post(s, result, VTOE_CQE_GRQ |
-				 (s->nonempty ? VTOE_CQE_NONEMPTY : 0), b);
+		generic_post(s, result, s->nonempty ? VTOE_CQE_NONEMPTY : 0, b);
 	} else if (result == -ENOBUFS) {
 		stats->grq_starved++;
 		if (s->generic_on)
-			toe_starve(s);
+			generic_starve(s);
 	} else if (result != -ECANCELED && result != -EINTR) {
 		s->generic_ended = true;
-		toe_generic_post(s, result, VTOE_CQE_GRQ |
-				 (result ? 0 : VTOE_CQE_EOF), NULL);
+		generic_post(s, result, result ? 0 : VTOE_CQE_EOF, NULL);
 	}
-	toe_generic_rest(s);
+	generic_rest(s);
 	if (result != -ENOBUFS || !list_empty(&s->recvs))
 		toe_recv_next(s);
 	if (lane->finishing)
 		lane_try_free(lane);
 	stream_op_end(s);
-}
-
-void toe_generic_feed(struct lane *lane)
-{
-	struct list *at, *tmp;
-
-	if (!lane->generic.lent && list_empty(&lane->starved))
-		return;
-	list_for_each_safe(at, tmp, &lane->starved) {
-		struct stream *s = list_entry(at, struct stream, starved_node);
-
-		if (toe_generic_may_take(s)) {
-			list_del(&s->starved_node);
-			toe_recv_next(s);
-		}
-	}
 }

@@ -1,20 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * own_generic.c - generic buffers (GRQ): a lane's pool, and filling them
+ * own_generic.c - generic buffers (GRQ): filling them
  *
- * A slot of the pool is FREE (names nothing), LENT (ours to fill; its region is
- * held) or OUT (filled, the guest's until it gives it back). The ids of those that
- * are lent are kept in order, so that they are used in turn.
- *
- * A stream may have as many buffers out at the guest as its lane has left (P-33).
- * One that may take none is put on the lane's starved list, and tried again when
- * buffers come back.
+ * The ids of those that the guest has lent (path/toe_grq.c) are kept in order, so
+ * that they are used in turn.
  */
 #include "stack/own.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { MASK = GENERIC_BUFFERS - 1 };
 
@@ -24,7 +15,7 @@ static uint16_t *lent_ids(struct generic_pool *g)
 	return g->free_ids + GENERIC_BUFFERS;
 }
 
-static void lend(struct generic_pool *g, uint16_t id)
+void toe_generic_lend(struct generic_pool *g, uint16_t id)
 {
 	lent_ids(g)[(g->first + g->lent++) & MASK] = id;
 	g->buffers[id].state = GENERIC_LENT;
@@ -39,116 +30,16 @@ static uint16_t lent_take(struct generic_pool *g)
 	return id;
 }
 
-static int pool_open(struct generic_pool *g)
+int toe_generic_open(struct lane *lane)
 {
-	uint32_t i;
-
-	g->buffers = calloc(GENERIC_BUFFERS, sizeof(*g->buffers));
-	g->free_ids = calloc(2 * GENERIC_BUFFERS, sizeof(*g->free_ids));
-	if (!g->buffers || !g->free_ids) {
-		free(g->buffers);
-		free(g->free_ids);
-		memset(g, 0, sizeof(*g));
-		return -ENOMEM;
-	}
-	for (i = 0; i < GENERIC_BUFFERS; i++)
-		g->free_ids[i] = (uint16_t)(GENERIC_BUFFERS - 1 - i);
-	g->free_count = GENERIC_BUFFERS;
-	return 0;
+	return lane->generic.buffers ? 0 :
+		       generic_pool_init(&lane->generic, 2 * GENERIC_BUFFERS);
 }
 
 void toe_generic_free(struct lane *lane)
 {
-	struct generic_pool *g = &lane->generic;
-	uint32_t i;
-
-	if (!g->buffers)
-		return;
-	for (i = 0; i < GENERIC_BUFFERS; i++)
-		if (g->buffers[i].state == GENERIC_LENT)
-			region_put(lane->conn, g->buffers[i].region);
-	free(g->buffers);
-	free(g->free_ids);
-	memset(g, 0, sizeof(*g));
-}
-
-static void slot_free(struct generic_pool *g, uint32_t id)
-{
-	g->buffers[id].state = GENERIC_FREE;
-	g->free_ids[g->free_count++] = (uint16_t)id;
-}
-
-static void slot_forget(struct lane *lane, uint32_t id)
-{
-	struct generic_pool *g = &lane->generic;
-	struct stream *s;
-
-	slot_free(g, id);
-	if (!stream_find(lane, g->buffers[id].stream, &s) &&
-	    s->generic_out_lane == lane && s->generic_out)
-		s->generic_out--;
-}
-
-static bool returned(struct lane *lane, uint64_t key, uint64_t offset)
-{
-	struct generic_pool *g = &lane->generic;
-	uint32_t n, id;
-
-	for (n = 0, id = g->hint; n < GENERIC_BUFFERS; n++, id++) {
-		struct generic_buffer *b = &g->buffers[id & MASK];
-
-		if (b->state != GENERIC_OUT || b->key != key ||
-		    b->offset != offset)
-			continue;
-		g->hint = (id + 1) & MASK;
-		slot_forget(lane, id & MASK);
-		return true;
-	}
-	return false;
-}
-
-int toe_grq_add(struct lane *lane, struct stream *unused,
-		const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe)
-{
-	struct generic_pool *g = &lane->generic;
-	uint32_t count = sqe->op_flags, each, i;
-	struct region *region;
-	uint8_t *at;
-	int rc;
-
-	(void)unused;
-	(void)cqe;
-	if (!count || count > GENERIC_BUFFERS || sqe->length % count ||
-	    sqe->length / count == 0)
-		return -EINVAL;
-	each = sqe->length / count;
-	rc = g->buffers ? 0 : pool_open(g);
-	if (!rc)
-		rc = request_memory(lane, sqe, sqe->length, VTOE_REGION_WRITE,
-				    &region, &at);
-	if (rc)
-		return rc;
-	/* all of them come back, or none: the first unknown one ends it */
-	if (GENERIC_BUFFERS - g->free_count > g->lent)
-		for (i = 0; i < count; i++)
-			if (!returned(lane, sqe->key,
-				      sqe->offset + (uint64_t)i * each))
-				break;
-	rc = g->free_count < count ? -EDQUOT : TOE_SILENT;
-	for (i = 0; rc == TOE_SILENT && i < count; i++) {
-		uint16_t id = g->free_ids[--g->free_count];
-
-		g->buffers[id] = (struct generic_buffer){
-			.region = region,
-			.key = sqe->key,
-			.offset = sqe->offset + (uint64_t)i * each,
-			.length = each,
-		};
-		region_hold(region);
-		lend(g, id);
-	}
-	region_put(lane->conn, region);
-	return rc;
+	if (lane->generic.buffers)
+		generic_pool_free(lane);
 }
 
 void toe_generic_region_gone(struct lane *lane, struct region *r)
@@ -161,120 +52,40 @@ void toe_generic_region_gone(struct lane *lane, struct region *r)
 	while (n--) {
 		id = lent_take(g);
 		if (g->buffers[id].region != r) {
-			lend(g, (uint16_t)id);
+			toe_generic_lend(g, (uint16_t)id);
 			continue;
 		}
-		slot_free(g, id);
+		generic_free(g, id);
 		region_put(lane->conn, r);
 	}
 	/* nobody can give these back any more */
 	for (id = 0; id < GENERIC_BUFFERS; id++)
 		if (g->buffers[id].state == GENERIC_OUT &&
 		    g->buffers[id].key == r->key)
-			slot_forget(lane, id);
+			generic_forget(lane, id);
 }
 
 /* -- a stream's ------------------------------------------------------------ */
 
-/* Nothing of it is under way any more: end what waited for that. */
-static void generic_rest(struct stream *s)
+/* Its completion is before theirs: they come with the turn. */
+void toe_generic_begin(struct stream *s)
 {
-	struct request *off = s->generic_off;
-
-	if (s->generic_held || s->generic_on)
-		return;
-	s->generic_lane = NULL;
-	s->generic_off = NULL;
-	if (off)
-		request_finish(off, 0, 0);
+	if (list_empty(&s->send_node))
+		list_add_tail(&s->device->sending, &s->send_node);
 }
 
-int toe_grq_mode(struct lane *lane, struct stream *s,
-		 const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe)
+/* Filling is never under way between two requests. */
+void toe_generic_cancel(struct stream *s)
 {
-	(void)cqe;
-	if (sqe->op_flags) {
-		if (s->generic_lane && s->generic_lane != lane)
-			return -EBUSY;
-		if (s->generic_off) /* its Off comes first */
-			return -EALREADY;
-		if (s->generic_out_lane != lane)
-			s->generic_out = 0;
-		s->generic_lane = s->generic_out_lane = lane;
-		s->generic_user = sqe->user_data;
-		s->generic_on = true;
-		/* its completion is before theirs: they come with the turn */
-		if (list_empty(&s->send_node))
-			list_add_tail(&s->device->sending, &s->send_node);
-		return 0;
-	}
-	if (s->generic_lane != lane)
-		return -EINVAL;
-	s->generic_on = false;
-	list_del(&s->starved_node);
-	if (!s->generic_held && !s->generic_off) {
-		s->generic_lane = NULL;
-		return 0;
-	}
-	if (s->generic_off)
-		return -EALREADY;
-	s->generic_off = request_new(lane, s, sqe);
-	if (!s->generic_off)
-		return -EBUSY;
-	s->generic_off->busy = true; /* ends by itself */
-	return TOE_ASYNC;
+	(void)s;
 }
 
-void toe_generic_unhold(struct stream *s, const struct lane *lane)
-{
-	if (s->generic_lane == lane) {
-		s->generic_on = false;
-		list_del(&s->starved_node);
-		if (s->generic_held)
-			list_del(&s->generic_pending.node);
-		s->generic_held = false;
-		generic_rest(s);
-	}
-	if (s->generic_out_lane != lane)
-		return;
-	s->generic_out_lane = NULL;
-	s->generic_out = 0;
-}
-
-void toe_generic_posted(struct stream *s)
+void toe_generic_go_on(struct stream *s)
 {
 	struct own_stream *st = own_stream_of(s);
 
-	s->generic_held = false;
-	generic_rest(s);
 	if (!st->filling)
 		own_recv_progress(st);
-}
-
-static void generic_post(struct stream *s, int32_t result, uint32_t flags,
-			 const struct generic_buffer *b)
-{
-	struct vtoe_cqe *cqe = &s->generic_pending.cqe;
-
-	memset(cqe, 0, sizeof(*cqe));
-	cqe->user_data = s->generic_user;
-	cqe->result = result;
-	cqe->flags = VTOE_CQE_GRQ | flags;
-	cqe->stream = s->id;
-	if (b) {
-		cqe->key = b->key;
-		cqe->offset = b->offset;
-		cqe->length = (uint32_t)result;
-	}
-	s->generic_pending.kind = PENDING_GENERIC;
-	s->generic_held = true;
-	s->device->stats->grq_completions++;
-	lane_post_pending(s->generic_lane, &s->generic_pending, 0);
-}
-
-static bool may_take(const struct stream *s)
-{
-	return s->generic_out < s->generic_lane->generic.lent;
 }
 
 /* Fills one buffer. */
@@ -312,15 +123,6 @@ static void generic_end(struct own_stream *st)
 	generic_post(&st->s, rc, rc ? 0 : VTOE_CQE_EOF, NULL);
 }
 
-static void starve(struct stream *s)
-{
-	s->device->stats->grq_starved++;
-	if (!list_empty(&s->starved_node))
-		return;
-	list_add_tail(&s->generic_lane->starved, &s->starved_node);
-	device_set_timer(s->device);
-}
-
 void own_generic_fill(struct own_stream *st)
 {
 	struct stream *s = &st->s;
@@ -333,26 +135,13 @@ void own_generic_fill(struct own_stream *st)
 			generic_end(st);
 			break;
 		}
-		if (!may_take(s)) {
-			starve(s);
+		if (!generic_may_take(s)) {
+			s->device->stats->grq_starved++;
+			generic_starve(s);
 			break;
 		}
 		list_del(&s->starved_node);
 		generic_place(st);
 	}
 	st->filling = false;
-}
-
-void toe_generic_feed(struct lane *lane)
-{
-	struct list *at, *tmp;
-
-	list_for_each_safe(at, tmp, &lane->starved) {
-		struct stream *s = list_entry(at, struct stream, starved_node);
-
-		if (may_take(s)) {
-			list_del(&s->starved_node);
-			own_recv_progress(own_stream_of(s));
-		}
-	}
 }
