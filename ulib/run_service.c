@@ -26,28 +26,6 @@
 /* The socket of the stack that serves us already: vtoe-run in vtoe-run. */
 #define SERVED "VTOE_SERVED"
 
-/* The stack: $VTOE_STACK, or in the build tree beside us, or installed. */
-static const char *find_stack(void)
-{
-	static char path[PATH_MAX];
-	const char *given = getenv("VTOE_STACK");
-	char self[PATH_MAX - sizeof("/" STACK)];
-	ssize_t n;
-
-	if (given && *given)
-		return given;
-	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (n > 0) {
-		self[n] = '\0';
-		*strrchr(self, '/') = '\0';
-		snprintf(path, sizeof(path), "%s/" STACK, self);
-		if (!access(path, X_OK))
-			return path;
-	}
-	snprintf(path, sizeof(path), "%s/" STACK, STACK_DIR);
-	return path;
-}
-
 static int device_offers_tto(void)
 {
 	struct vtoe_params params = { .name = "vtoe-run" };
@@ -114,7 +92,8 @@ static const char *keep_life(int life)
 /* -> NULL, or why it cannot be */
 static const char *start_stack(void)
 {
-	const char *stack = find_stack(), *why;
+	const char *stack = run_find("VTOE_STACK", STACK, STACK_DIR "/" STACK,
+				     X_OK), *why;
 	int ready[2], life[2], status = 0;
 	static char line[512];
 	pid_t pid;

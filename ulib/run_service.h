@@ -13,7 +13,13 @@
  */
 void run_service(const char *service);
 
-/* vtoe_run.c's: says so, exits 125. */
+/* -- vtoe_run.c's -- */
+/* Says so, exits 125. */
 _Noreturn void run_fail(const char *what, const char *why);
+/* A file that belongs to us: the one that the variable of the environment names; or
+ * `beside` our own in the build tree, if it allows access of this mode; or
+ * `installed`. Until the next call. */
+const char *run_find(const char *variable, const char *beside,
+		     const char *installed, int mode);
 
 #endif

@@ -50,26 +50,24 @@ static void set(const char *name, const char *value)
 		run_fail(name, strerror(errno));
 }
 
-/* The shim: $VTOE_PRELOAD, or in the build tree beside us, or installed. */
-static const char *find_shim(void)
+const char *run_find(const char *variable, const char *beside,
+		     const char *installed, int mode)
 {
 	static char path[PATH_MAX];
-	const char *given = getenv("VTOE_PRELOAD");
-	char self[PATH_MAX - sizeof("/.libs/" SHIM)];
+	const char *given = getenv(variable);
 	ssize_t n;
 
 	if (given && *given)
 		return given;
-	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 	if (n > 0) {
-		self[n] = '\0';
-		*strrchr(self, '/') = '\0';
-		snprintf(path, sizeof(path), "%s/.libs/" SHIM, self);
-		if (!access(path, R_OK))
+		path[n] = '\0';
+		n = strrchr(path, '/') + 1 - path;
+		snprintf(path + n, sizeof(path) - (size_t)n, "%s", beside);
+		if (!access(path, mode))
 			return path;
 	}
-	snprintf(path, sizeof(path), "%s/" SHIM, PRELOAD_DIR);
-	return path;
+	return installed;
 }
 
 /*
@@ -186,7 +184,8 @@ int main(int argc, char **argv)
 	run_service(service && *service ? service : "toe");
 	if (require)
 		ask_backend(getenv("VTOE_SOCKET"));
-	add_preload(find_shim());
+	add_preload(run_find("VTOE_PRELOAD", ".libs/" SHIM,
+			     PRELOAD_DIR "/" SHIM, R_OK));
 	execvp(argv[optind], argv + optind);
 	option = errno;
 	fprintf(stderr, "vtoe-run: %s: %s\n", argv[optind], strerror(option));
