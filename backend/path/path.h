@@ -165,6 +165,31 @@ bool stream_tick(struct device *d);
 
 void toe_start(struct lane *lane, const struct vtoe_sqe *sqe);
 
+/* For engines. The memory of a SEND or RECV: -> 1, and it is held; else the result
+ * of the operation. */
+int toe_transfer_memory(struct lane *lane, const struct vtoe_sqe *sqe,
+			uint32_t rights, struct region **region, uint8_t **at);
+/* Must a RECV be filled before it completes? */
+static inline bool toe_recv_is_whole(const struct request *r)
+{
+	return r->sqe.op_flags & VTOE_IO_WAITALL &&
+	       !(r->sqe.op_flags & (VTOE_IO_PEEK | VTOE_IO_NONBLOCK));
+}
+/* GETOPT: bytes of the value that the guest wants, and the answer with `bytes`
+ * of it. */
+#define TOE_OPTION_MAX 256u
+static inline uint32_t toe_option_wanted(const struct vtoe_sqe *sqe)
+{
+	return sqe->u.option.length < TOE_OPTION_MAX ? sqe->u.option.length :
+						       TOE_OPTION_MAX;
+}
+int toe_option_answer(struct lane *lane, const struct vtoe_sqe *sqe,
+		      struct vtoe_cqe *cqe, const uint8_t *value,
+		      uint32_t bytes);
+/* The oldest ACCEPT whose lane can take a connection, or NULL; lanes without room
+ * are asked to tell us of some, and do not keep the others waiting. */
+struct request *toe_accept_candidate(struct stream *s);
+
 /* -- every engine: what the files above and below call -- */
 
 /* An operation: -> its result, TOE_ASYNC or TOE_SILENT. */

@@ -128,6 +128,69 @@ static int toe_frames(struct lane *lane, struct stream *unused,
 	return f ? f->start(lane, sqe, cqe) : -EOPNOTSUPP;
 }
 
+/* -- what engines share ---------------------------------------------------- */
+
+int toe_transfer_memory(struct lane *lane, const struct vtoe_sqe *sqe,
+			uint32_t rights, struct region **region, uint8_t **at)
+{
+	int rc;
+
+	if (sqe->op_flags & VTOE_IO_OOB)
+		return -EOPNOTSUPP;
+	if (!sqe->length)
+		return 0;
+	if (sqe->length > INT32_MAX) /* the result is signed */
+		return -ERANGE;
+	rc = request_memory(lane, sqe, sqe->length, rights, region, at);
+	return rc ? rc : 1;
+}
+
+int toe_option_answer(struct lane *lane, const struct vtoe_sqe *sqe,
+		      struct vtoe_cqe *cqe, const uint8_t *value,
+		      uint32_t bytes)
+{
+	uint32_t want = toe_option_wanted(sqe);
+	struct region *region;
+	uint8_t *at;
+	int rc;
+
+	if (want <= sizeof(cqe->u.value)) {
+		memcpy(cqe->u.value, value, bytes);
+		return (int)bytes;
+	}
+	rc = request_memory(lane, sqe, want, VTOE_REGION_WRITE, &region, &at);
+	if (rc)
+		return rc;
+	span_copy_in((struct span){ at, want }, value, bytes);
+	region_put(lane->conn, region);
+	cqe->key = sqe->key;
+	cqe->offset = sqe->offset;
+	cqe->length = bytes;
+	return (int)bytes;
+}
+
+struct request *toe_accept_candidate(struct stream *s)
+{
+	struct list *at;
+
+	for (at = s->accepts.next; at != &s->accepts; at = at->next) {
+		struct request *r = list_entry(at, struct request, node);
+
+		if (!(r->sqe.op_flags & VTOE_IO_MULTI) ||
+		    lane_has_room(r->lane))
+			return r;
+	}
+	for (at = s->accepts.next; at != &s->accepts; at = at->next) {
+		struct lane *lane = list_entry(at, struct request, node)->lane;
+
+		if (ring_out_arm_space(&lane->cq, 1))
+			lane_ready(lane);
+	}
+	return NULL;
+}
+
+/* -- the table ------------------------------------------------------------- */
+
 /* Operations and the flag bits that they know. ANY_FLAGS: the function checks.
  */
 #define ANY_FLAGS 0xffffffffu

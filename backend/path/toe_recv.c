@@ -51,19 +51,13 @@ void toe_recv_lowat_reset(struct stream *s)
 }
 
 /* Does it wait until all has come? */
-static bool recv_is_whole(const struct request *r)
-{
-	return r->sqe.op_flags & VTOE_IO_WAITALL &&
-	       !(r->sqe.op_flags & (VTOE_IO_PEEK | VTOE_IO_NONBLOCK));
-}
-
 /* The low-water mark for what is missing; 0: none. Never more than what is
  * missing, since no more may ever come. */
 static uint32_t recv_lowat_of(const struct stream *s, const struct request *r)
 {
 	uint32_t missing = r->sqe.length - r->done;
 
-	if (!recv_is_whole(r) || s->lowat_guest || missing < LOWAT_MIN ||
+	if (!toe_recv_is_whole(r) || s->lowat_guest || missing < LOWAT_MIN ||
 	    !list_empty(&s->others)) /* a POLL */
 		return 0;
 	return missing < LOWAT_MAX ? missing : LOWAT_MAX;
@@ -124,15 +118,8 @@ int toe_recv(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 	int rc;
 
 	(void)cqe;
-	if (sqe->op_flags & VTOE_IO_OOB)
-		return -EOPNOTSUPP;
-	if (!sqe->length)
-		return 0;
-	if (sqe->length > INT32_MAX) /* the result is signed */
-		return -ERANGE;
-	rc = request_memory(lane, sqe, sqe->length, VTOE_REGION_WRITE, &region,
-			    &at);
-	if (rc)
+	rc = toe_transfer_memory(lane, sqe, VTOE_REGION_WRITE, &region, &at);
+	if (rc <= 0)
 		return rc;
 	/* Whoever asks not to wait cannot be before those who wait. */
 	rc = -EAGAIN;
@@ -160,7 +147,7 @@ put:
 static bool recv_goes_on(const struct stream *s, const struct request *r,
 			 int32_t result)
 {
-	return result > 0 && recv_is_whole(r) && !r->cancelled &&
+	return result > 0 && toe_recv_is_whole(r) && !r->cancelled &&
 	       s->state < STREAM_DRAINING &&
 	       r->done + (uint32_t)result < r->sqe.length;
 }

@@ -205,15 +205,8 @@ int toe_send(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 	int rc;
 
 	(void)cqe;
-	if (sqe->op_flags & VTOE_IO_OOB)
-		return -EOPNOTSUPP;
-	if (!sqe->length)
-		return 0;
-	if (sqe->length > INT32_MAX) /* the result is signed */
-		return -ERANGE;
-	rc = request_memory(lane, sqe, sqe->length, VTOE_REGION_READ, &region,
-			    &at);
-	if (rc)
+	rc = toe_transfer_memory(lane, sqe, VTOE_REGION_READ, &region, &at);
+	if (rc <= 0)
 		return rc;
 	rc = -EAGAIN;
 	if (sqe->op_flags & VTOE_IO_NONBLOCK && !list_empty(&s->sends))

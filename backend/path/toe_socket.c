@@ -102,14 +102,10 @@ static int toe_linger_of(const struct stream *s, uint8_t *value, uint32_t want)
 int toe_getopt(struct lane *lane, struct stream *s,
 	       const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe)
 {
-	uint32_t want = sqe->u.option.length;
-	struct region *region;
-	uint8_t value[256], *at;
-	struct span to;
-	int n, rc;
+	uint32_t want = toe_option_wanted(sqe);
+	uint8_t value[TOE_OPTION_MAX];
+	int n;
 
-	if (want > sizeof(value))
-		want = sizeof(value);
 	memset(value, 0, sizeof(value));
 	if (is_lowat(&sqe->u.option))
 		toe_recv_lowat_reset(s);
@@ -121,20 +117,7 @@ int toe_getopt(struct lane *lane, struct stream *s,
 				      sqe->u.option.name, value, want);
 	if (n < 0)
 		return n;
-	if (want <= sizeof(cqe->u.value)) {
-		memcpy(cqe->u.value, value, (size_t)n);
-		return n;
-	}
-	rc = request_memory(lane, sqe, want, VTOE_REGION_WRITE, &region, &at);
-	if (rc)
-		return rc;
-	to = (struct span){ at, want };
-	span_copy_in(to, value, (uint32_t)n);
-	region_put(lane->conn, region);
-	cqe->key = sqe->key;
-	cqe->offset = sqe->offset;
-	cqe->length = (uint32_t)n;
-	return n;
+	return toe_option_answer(lane, sqe, cqe, value, (uint32_t)n);
 }
 
 int toe_getname(struct lane *lane, struct stream *s,

@@ -57,28 +57,6 @@ static int accept_deliver(struct request *r, int fd, bool more)
 	return 0;
 }
 
-/* The oldest whose lane can take a connection; lanes without room are asked to
- * tell us of some, and do not keep the others waiting. */
-static struct request *accept_candidate(struct stream *s)
-{
-	struct list *at;
-
-	for (at = s->accepts.next; at != &s->accepts; at = at->next) {
-		struct request *r = list_entry(at, struct request, node);
-
-		if (!(r->sqe.op_flags & VTOE_IO_MULTI) ||
-		    lane_has_room(r->lane))
-			return r;
-	}
-	for (at = s->accepts.next; at != &s->accepts; at = at->next) {
-		struct lane *lane = list_entry(at, struct request, node)->lane;
-
-		if (ring_out_arm_space(&lane->cq, 1))
-			lane_ready(lane);
-	}
-	return NULL;
-}
-
 void toe_accept_next(struct stream *s)
 {
 	struct device *d = s->device;
@@ -89,7 +67,7 @@ void toe_accept_next(struct stream *s)
 	if (s->accept_busy || list_empty(&s->accepts) ||
 	    s->state >= STREAM_DRAINING)
 		return;
-	r = accept_candidate(s);
+	r = toe_accept_candidate(s);
 	if (!r) {
 		list_add_tail(&d->blocked, &s->starved_node);
 		return;

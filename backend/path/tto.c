@@ -117,20 +117,12 @@ int tto_sockets_open(struct tto_sockets *s, int ifindex, const char **what)
 
 /* -- receiving ------------------------------------------------------------- */
 
-/* What a delivery's headers say; its first byte is that of the link's. */
-static const uint8_t *delivery_head(const struct tto *t,
-				    const struct delivery *d)
-{
-	return d->kind == DELIVERY_AGGREGATE ?
-		       d->header : (const uint8_t *)t->umem + d->ref;
-}
-
 /* A frame that came out alone: is it TCP, and right? The aggregator has verified
  * those that it could have merged. -> where its headers are, in *d */
 static bool frame_is_right(const struct tto *t, struct delivery *d,
 			   struct flow_tuple *tuple)
 {
-	struct frame_input in = { .data = delivery_head(t, d),
+	struct frame_input in = { .data = tto_delivery_head(t, d),
 				  .length = d->frame_length };
 	struct frame f;
 	uint32_t length;
@@ -157,7 +149,7 @@ static bool frame_is_right(const struct tto *t, struct delivery *d,
 static bool delivery_tuple(const struct tto *t, struct delivery *d,
 			   struct flow_tuple *tuple)
 {
-	const uint8_t *head = delivery_head(t, d);
+	const uint8_t *head = tto_delivery_head(t, d);
 	const uint8_t *ip;
 
 	memset(tuple, 0, sizeof(*tuple));
@@ -185,7 +177,7 @@ static bool is_for_us(struct tto *t, const struct delivery *d,
 {
 	struct vtoe_address to = { .family = c->local.family };
 
-	if (memcmp(delivery_head(t, d), t->config.mac, sizeof(t->config.mac)))
+	if (memcmp(tto_delivery_head(t, d), t->config.mac, sizeof(t->config.mac)))
 		return false;
 	if (!c->port)
 		return true;
@@ -209,7 +201,7 @@ void tto_deliver(struct tto *t, struct delivery *out, unsigned count)
 			continue;
 		}
 		tto_neighbour_learn(t, c->local.family, tuple.source,
-				    delivery_head(t, &out[i]) + 6);
+				    tto_delivery_head(t, &out[i]) + 6);
 		tto_place(t, c, &out[i]);
 	}
 }

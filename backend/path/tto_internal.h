@@ -184,6 +184,14 @@ void tto_capture_sent(struct tto *t, const struct claim *c,
 		      unsigned frames);
 void tto_capture_end(struct tto *t);
 
+/* A delivery's headers, from the link's on. */
+static inline const uint8_t *tto_delivery_head(const struct tto *t,
+					       const struct delivery *d)
+{
+	return d->kind == DELIVERY_AGGREGATE ?
+		       d->header : (const uint8_t *)t->umem + d->ref;
+}
+
 /* IPv4 in the first four bytes, as the contract has it. */
 static inline unsigned tto_ip_bytes(unsigned family)
 {

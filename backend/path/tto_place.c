@@ -137,9 +137,7 @@ static uint32_t payload_copy(struct payload *p, struct span to)
 static void describe(const struct tto *t, const struct delivery *d,
 		     struct vtoe_received *r)
 {
-	const uint8_t *head = d->kind == DELIVERY_AGGREGATE ?
-				      d->header :
-				      (const uint8_t *)t->umem + d->ref;
+	const uint8_t *head = tto_delivery_head(t, d);
 	const uint8_t *ip = head + d->l3, *tcp = head + d->l4;
 	bool six = ip[0] >> 4 == 6;
 	unsigned bytes = six ? 16 : 4;

@@ -377,27 +377,12 @@ static int get_option(struct own_stream *st, const struct vtoe_option *option,
 int toe_getopt(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 	       struct vtoe_cqe *cqe)
 {
-	uint32_t want = sqe->u.option.length;
-	struct region *region;
-	uint8_t value[256], *at;
-	int n, rc;
+	uint8_t value[TOE_OPTION_MAX];
+	int n;
 
-	if (want > sizeof(value))
-		want = sizeof(value);
-	n = get_option(own_stream_of(s), &sqe->u.option, value, want);
+	n = get_option(own_stream_of(s), &sqe->u.option, value,
+		       toe_option_wanted(sqe));
 	if (n < 0)
 		return n;
-	if (want <= sizeof(cqe->u.value)) {
-		memcpy(cqe->u.value, value, (size_t)n);
-		return n;
-	}
-	rc = request_memory(lane, sqe, want, VTOE_REGION_WRITE, &region, &at);
-	if (rc)
-		return rc;
-	span_copy_in((struct span){ at, want }, value, (uint32_t)n);
-	region_put(lane->conn, region);
-	cqe->key = sqe->key;
-	cqe->offset = sqe->offset;
-	cqe->length = (uint32_t)n;
-	return n;
+	return toe_option_answer(lane, sqe, cqe, value, (uint32_t)n);
 }

@@ -10,12 +10,6 @@
 
 #include <errno.h>
 
-static bool recv_is_whole(const struct request *r)
-{
-	return r->sqe.op_flags & VTOE_IO_WAITALL &&
-	       !(r->sqe.op_flags & (VTOE_IO_PEEK | VTOE_IO_NONBLOCK));
-}
-
 /* Enough to be told of (SO_RCVLOWAT)? */
 static bool recv_enough(const struct own_stream *st, const struct request *r)
 {
@@ -66,7 +60,7 @@ static int recv_on(struct own_stream *st, struct request *r)
 		st->s.rx_placed += n;
 		st->s.device->stats->rx_placed_bytes += n;
 	}
-	if (r->done == r->sqe.length || (n && !recv_is_whole(r)))
+	if (r->done == r->sqe.length || (n && !toe_recv_is_whole(r)))
 		return (int)r->done;
 	rc = 0;
 	ended = false;
@@ -108,15 +102,8 @@ int toe_recv(struct lane *lane, struct stream *s, const struct vtoe_sqe *sqe,
 	int rc;
 
 	(void)cqe;
-	if (sqe->op_flags & VTOE_IO_OOB)
-		return -EOPNOTSUPP;
-	if (!sqe->length)
-		return 0;
-	if (sqe->length > INT32_MAX)
-		return -ERANGE;
-	rc = request_memory(lane, sqe, sqe->length, VTOE_REGION_WRITE, &region,
-			    &at);
-	if (rc)
+	rc = toe_transfer_memory(lane, sqe, VTOE_REGION_WRITE, &region, &at);
+	if (rc <= 0)
 		return rc;
 	/* Whoever asks not to wait cannot be before those who wait. */
 	rc = -EAGAIN;

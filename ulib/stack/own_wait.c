@@ -53,26 +53,6 @@ static int accept_make(struct lane *lane, struct own_stream *listener,
 	return 0;
 }
 
-static struct request *accept_candidate(struct stream *s)
-{
-	struct list *at;
-
-	for (at = s->accepts.next; at != &s->accepts; at = at->next) {
-		struct request *r = list_entry(at, struct request, node);
-
-		if (!(r->sqe.op_flags & VTOE_IO_MULTI) ||
-		    lane_has_room(r->lane))
-			return r;
-	}
-	for (at = s->accepts.next; at != &s->accepts; at = at->next) {
-		struct lane *lane = list_entry(at, struct request, node)->lane;
-
-		if (ring_out_arm_space(&lane->cq, 1))
-			lane_ready(lane);
-	}
-	return NULL;
-}
-
 static void accept_answer(struct own_stream *st, struct request *r)
 {
 	struct lane *lane = r->lane;
@@ -104,7 +84,7 @@ static void accept_answer_all(struct own_stream *st)
 
 	list_del(&s->starved_node);
 	while (!list_empty(&s->accepts) && !list_empty(&st->backlog)) {
-		r = accept_candidate(s);
+		r = toe_accept_candidate(s);
 		if (!r) {
 			list_add_tail(&s->device->blocked, &s->starved_node);
 			return;
