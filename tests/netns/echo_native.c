@@ -10,137 +10,52 @@
  * and begins; then prints `received N in N of N, of N at most`: bytes,
  * aggregates, segments.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
-#include <vtoe.h>
 
+#include "tests/netns/claims.h"
 #include "tests/netns/prog.h"
 
-enum { BUFFERS = 16, BUFFER_BYTES = 69632, PAYLOAD = 65000, WAIT_MS = 5000,
-       SEQUENCE = 1000 };
-enum { CLAIM = 1, CLAIM_PORT, BUFFER, SEGMENT, UNCLAIM };
-enum { SYN = 2, RST = 4, PSH = 8, ACK = 16 };
+enum { BUFFERS = 16, BUFFER_BYTES = 69632, PAYLOAD = 65000 };
 
 struct test {
-	struct vtoe *ctx;
-	struct vtoe_lane *lane;
-	struct vtoe_segment *segment;
+	struct claims c;
 	uint8_t *buffers, *payload;
-	uint32_t claim, port_claim;
-	uint32_t mss;
 	uint32_t seq, ack; /* the next to send, to come */
 	bool sending; /* its memory is in use */
 	bool unacked;
 	uint64_t received, aggregates, segments, most;
 };
 
-static struct vtoe_sqe *entry(struct test *t, unsigned op, uint32_t claim,
-			      uint64_t user_data)
+static void begin(struct test *t, char **argv)
 {
-	struct vtoe_sqe *sqe = vtoe_get_sqe(t->lane);
-
-	errno = 0;
-	if (!sqe)
-		prog_fail("no entry");
-	vtoe_sqe_set(sqe, op, claim, user_data);
-	return sqe;
-}
-
-static struct vtoe_cqe next(struct test *t)
-{
-	struct vtoe_cqe *cqe, copy;
-
-	errno = -vtoe_submit(t->lane);
-	if (errno > 0)
-		prog_fail("submit");
-	errno = -vtoe_wait_cqe(t->lane, &cqe, WAIT_MS);
-	if (errno)
-		prog_fail("no completion");
-	copy = *cqe;
-	vtoe_cqe_seen(t->lane);
-	errno = copy.result < 0 ? -copy.result : 0;
-	if (errno)
-		prog_fail("completion of %d", (int)copy.user_data);
-	return copy;
-}
-
-static void give_buffer(struct test *t, uint8_t *at)
-{
-	struct vtoe_sqe *sqe = entry(t, VTOE_OP_AGGREGATE, VTOE_STREAM_NONE,
-				     BUFFER);
-
-	sqe->op_flags = 1;
-	vtoe_sqe_memory(t->ctx, sqe, at, BUFFER_BYTES);
-}
-
-static void begin(struct test *t)
-{
-	struct vtoe_params params = { 0 };
+	struct claims *c = &t->c;
 	unsigned i;
 
-	errno = -vtoe_open(&t->ctx, &params);
-	if (errno)
-		prog_fail("no backend");
-	if (!(vtoe_device(t->ctx)->features & VTOE_F_TTO))
-		prog_fail("the backend does not offer TTO");
-	errno = -vtoe_lane_open(t->ctx, &t->lane, 0, 0, 0);
-	if (errno)
-		prog_fail("lane");
-	t->segment = vtoe_alloc(t->ctx, sizeof(*t->segment));
-	t->buffers = vtoe_alloc(t->ctx, BUFFERS * BUFFER_BYTES);
-	t->payload = vtoe_alloc(t->ctx, PAYLOAD);
-	if (!t->segment || !t->buffers || !t->payload)
-		prog_error("no memory");
+	claims_open(c, argv[1], argv[2]);
+	t->buffers = claims_alloc(c, BUFFERS * BUFFER_BYTES);
+	t->payload = claims_alloc(c, PAYLOAD);
 	for (i = 0; i < BUFFERS; i++)
-		give_buffer(t, t->buffers + (size_t)i * BUFFER_BYTES);
-}
-
-static void claim(struct test *t, const struct vtoe_address *peer)
-{
-	struct vtoe_segment *s = t->segment;
-	struct vtoe_sqe *sqe;
-	struct vtoe_cqe cqe;
-
-	sqe = entry(t, VTOE_OP_CLAIM, VTOE_STREAM_NONE, CLAIM);
-	sqe->u.address = *peer;
-	sqe->offset = 4711;
-	cqe = next(t);
-	t->claim = cqe.stream;
-	t->mss = cqe.length - 40 - (peer->family == VTOE_AF_INET6 ? 20 : 0);
-	memset(s, 0, sizeof(*s));
-	s->local = cqe.u.address;
-	s->remote = *peer;
-	sqe = entry(t, VTOE_OP_CLAIM, VTOE_STREAM_NONE, CLAIM_PORT);
-	sqe->u.address.family = peer->family;
-	sqe->op_flags = VTOE_CLAIM_PORT;
-	t->port_claim = next(t).stream;
+		claims_lend(c, t->buffers + (size_t)i * BUFFER_BYTES, 1,
+			    BUFFER_BYTES);
+	claims_make(c);
+	c->segment->segment_size = (uint16_t)(c->mtu - 40 -
+			(c->peer.family == VTOE_AF_INET6 ? 20 : 0));
 }
 
 static void send_segment(struct test *t, uint8_t flags, uint32_t bytes)
 {
-	struct vtoe_segment *s = t->segment;
-	uint16_t ports[2] = { htons(s->local.port), htons(s->remote.port) };
-	uint32_t numbers[2] = { htonl(t->seq), htonl(t->ack) };
+	struct vtoe_segment *s = t->c.segment;
 	struct vtoe_sqe at = { 0 };
 
-	s->head_bytes = 20;
-	memcpy(s->head, ports, 4);
-	memcpy(s->head + 4, numbers, 8);
-	s->head[12] = 5 << 4;
-	s->head[13] = flags;
-	s->head[14] = s->head[15] = 0xff; /* the window */
-	s->segment_size = (uint16_t)t->mss;
-	vtoe_sqe_memory(t->ctx, &at, t->payload, bytes);
+	vtoe_sqe_memory(t->c.ctx, &at, t->payload, bytes);
 	s->pieces[0].key = at.key;
 	s->pieces[0].offset = at.offset;
 	s->pieces[0].length = bytes;
-	vtoe_sqe_memory(t->ctx, entry(t, VTOE_OP_SEGMENT, t->claim, SEGMENT),
-			s, sizeof(*s));
+	claims_send(&t->c, flags, t->seq, t->ack);
 	t->seq += bytes + !!(flags & SYN);
 	t->sending = true;
 }
@@ -152,7 +67,7 @@ static void take_aggregate(struct test *t, const struct vtoe_cqe *cqe)
 	struct vtoe_received *r;
 	uint8_t *at;
 
-	vtoe_sqe_memory(t->ctx, &first, t->buffers, BUFFER_BYTES);
+	vtoe_sqe_memory(t->c.ctx, &first, t->buffers, BUFFER_BYTES);
 	at = t->buffers + (cqe->offset - first.offset);
 	r = (struct vtoe_received *)(void *)at;
 	errno = 0;
@@ -171,7 +86,7 @@ static void take_aggregate(struct test *t, const struct vtoe_cqe *cqe)
 			t->most = cqe->u.aggregate.segments;
 	}
 	t->unacked = cqe->result || r->head[13] & SYN;
-	give_buffer(t, at);
+	claims_lend(&t->c, at, 1, BUFFER_BYTES);
 }
 
 /* Takes one completion, and acknowledges what it can. */
@@ -183,7 +98,7 @@ static void turn(struct test *t)
 		send_segment(t, ACK, 0);
 		t->unacked = false;
 	}
-	cqe = next(t);
+	cqe = claims_next(&t->c);
 	if (cqe.user_data == SEGMENT)
 		t->sending = false;
 	else if (cqe.user_data == CLAIM)
@@ -194,7 +109,7 @@ static void turn(struct test *t)
 
 static void shake_hands(struct test *t)
 {
-	t->seq = SEQUENCE;
+	t->seq = CLAIMS_SEQUENCE;
 	send_segment(t, SYN, 0);
 	while (!t->ack || t->unacked || t->sending)
 		turn(t);
@@ -214,36 +129,29 @@ static void end(struct test *t)
 	send_segment(t, RST | ACK, 0);
 	while (t->sending)
 		turn(t);
-	entry(t, VTOE_OP_UNCLAIM, t->claim, UNCLAIM);
-	while (next(t).user_data != UNCLAIM)
+	claims_entry(&t->c, VTOE_OP_UNCLAIM, t->c.claim, UNCLAIM);
+	while (claims_next(&t->c).user_data != UNCLAIM)
 		;
-	entry(t, VTOE_OP_UNCLAIM, t->port_claim, UNCLAIM);
-	while (next(t).user_data != UNCLAIM)
+	claims_entry(&t->c, VTOE_OP_UNCLAIM, t->c.port_claim, UNCLAIM);
+	while (claims_next(&t->c).user_data != UNCLAIM)
 		;
-	vtoe_lane_close(t->lane);
-	vtoe_close(t->ctx);
+	claims_close(&t->c);
 }
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_storage to;
-	struct vtoe_address peer;
 	struct test t = { 0 };
 	uint64_t bytes, rounds;
-	socklen_t len;
 	char c;
 
 	if (argc < 4 || argc > 5)
 		prog_error("usage: echo_native ADDRESS PORT BYTES [ROUNDS]");
-	len = prog_address(argv[1], argv[2], &to);
 	bytes = prog_number(argv[3]);
 	rounds = argc > 4 ? prog_number(argv[4]) : 1;
-	if (vtoe_address_from(&peer, (struct sockaddr *)&to, len) ||
-	    bytes > PAYLOAD)
-		prog_error("address, or bytes");
-	begin(&t);
-	claim(&t, &peer);
-	printf("claimed %u %u\n", t.claim, t.port_claim);
+	if (bytes > PAYLOAD)
+		prog_error("at most %d bytes", PAYLOAD);
+	begin(&t, argv);
+	printf("claimed %u %u\n", t.c.claim, t.c.port_claim);
 	fflush(stdout);
 	if (read(STDIN_FILENO, &c, 1) < 0)
 		prog_error("standard input");

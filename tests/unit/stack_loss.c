@@ -163,12 +163,28 @@ static void test_close_behind(void **state)
 	stop();
 }
 
+/* Where nobody listens. -> the stream */
+static uint32_t connect_fails(struct guest *g, int error)
+{
+	struct vtoe_sqe *e;
+	struct vtoe_cqe c;
+
+	entry(g, VTOE_OP_OPEN, 0, 1)->u.address.family = VTOE_AF_INET;
+	e = entry(g, VTOE_OP_CONNECT, VTOE_STREAM_LAST, 2);
+	e->u.address.family = VTOE_AF_INET;
+	e->u.address.port = 9;
+	memcpy(e->u.address.ip, "\x0a\x4d\0\1", 4);
+	submit(g);
+	assert_int_equal(wait_cqe(g).result, 0);
+	c = wait_cqe(g);
+	assert_int_equal(c.result, error);
+	return c.stream;
+}
+
 /* Nobody listens there; and a peer that resets. */
 static void test_refused_and_reset(void **state)
 {
 	const struct linger reset = { .l_onoff = 1 };
-	struct vtoe_sqe *e;
-	struct vtoe_cqe c;
 	struct guest g;
 	uint32_t id;
 	int peer;
@@ -176,16 +192,8 @@ static void test_refused_and_reset(void **state)
 	(void)state;
 	start();
 	join(&g);
-	entry(&g, VTOE_OP_OPEN, 0, 1)->u.address.family = VTOE_AF_INET;
-	e = entry(&g, VTOE_OP_CONNECT, VTOE_STREAM_LAST, 2);
-	e->u.address.family = VTOE_AF_INET;
-	e->u.address.port = 9;
-	memcpy(e->u.address.ip, "\x0a\x4d\0\1", 4);
-	submit(&g);
-	assert_int_equal(wait_cqe(&g).result, 0);
-	c = wait_cqe(&g);
-	assert_int_equal(c.result, -ECONNREFUSED);
-	entry(&g, VTOE_OP_CLOSE, c.stream, 3);
+	id = connect_fails(&g, -ECONNREFUSED);
+	entry(&g, VTOE_OP_CLOSE, id, 3);
 	submit(&g);
 	assert_int_equal(wait_cqe(&g).result, 0);
 	id = connected(&g, &peer);
@@ -209,8 +217,6 @@ static void test_refused_and_reset(void **state)
 /* No way to the peer ends a CONNECT, not a connection. */
 static void test_unreachable(void **state)
 {
-	struct vtoe_sqe *e;
-	struct vtoe_cqe c;
 	struct guest g;
 	uint8_t got[10];
 	uint32_t id;
@@ -220,16 +226,8 @@ static void test_unreachable(void **state)
 	start();
 	join(&g);
 	stack_tun.no_way = true;
-	entry(&g, VTOE_OP_OPEN, 0, 1)->u.address.family = VTOE_AF_INET;
-	e = entry(&g, VTOE_OP_CONNECT, VTOE_STREAM_LAST, 2);
-	e->u.address.family = VTOE_AF_INET;
-	e->u.address.port = 9;
-	memcpy(e->u.address.ip, "\x0a\x4d\0\1", 4);
-	submit(&g);
-	assert_int_equal(wait_cqe(&g).result, 0);
-	c = wait_cqe(&g);
-	assert_int_equal(c.result, -EHOSTUNREACH);
-	close_stream(&g, c.stream, -1);
+	id = connect_fails(&g, -EHOSTUNREACH);
+	close_stream(&g, id, -1);
 	stack_tun.no_way = false;
 	id = connected(&g, &peer);
 	stack_tun.no_way = true;
