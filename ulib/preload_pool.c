@@ -6,9 +6,10 @@
  * are allocated as needed and kept; a chunk is the backend's from SEND until
  * its completion. Generic receive buffers are slabs of equal buffers, given
  * to the lane with GRQ_ADD; a consumed one goes back when the application has
- * read it, in batches (neighbours as one entry), at the latest when the lock
- * is given up with many of them waiting, with nothing left to read, or when a
- * stream may be short of them.
+ * read it, in batches (neighbours as one entry): with whatever else is published,
+ * at the latest when the lock is given up with many of them waiting, or when a
+ * stream may be short of them. One alone is not worth a doorbell: an answer that
+ * follows takes it along.
  *
  * The key and offset of a slab are translated once.
  *
@@ -291,7 +292,7 @@ static bool vt_generic_short(void)
 void vt_generic_flush(void)
 {
 	if (vt.lane && pool.back_count &&
-	    (pool.back_count >= VT_GENERIC_BATCH || vt.dirty || !pool.out ||
+	    (pool.back_count >= VT_GENERIC_BATCH || vt.dirty ||
 	     vt_generic_short()))
 		vt_generic_give();
 }

@@ -4,7 +4,8 @@
 # none of the caller's descriptors; vtoe-run in vtoe-run starts no other; where
 # none can run, `auto` does without it; it finds the next worker also by a
 # relative path; SIGTERM ends it only when its programs have ended; then it leaves
-# nothing behind. If it is killed, programs have an error and do not hang.
+# nothing behind. If it is killed, programs have an error and do not hang. An
+# exchange rings the worker's bell once.
 # Programs that do not read what they are sent do not take from the others what
 # these receive with.
 . "$(dirname "$0")/../lib/net.sh"
@@ -89,6 +90,21 @@ finish $relative 40 "curl, relative path" ||
 	fail "relative: $(cat "$RUN/relative.log")"
 same_hash "$want" "$(hash_of <"$RUN/got")" "relative path"
 wait_for 10 left_nothing || fail "relative: something is left"
+
+# A response takes along the buffer that its request came in: one doorbell.
+start exchanges app "$PROGS/echo" 7000
+app=$STARTED
+wait_listening app 7000
+before=$(stat_of doorbells)
+start rr peer "$PROGS/rr" $APP4 7000 1000
+finish "$STARTED" 10 "rr" || fail "rr: $(cat "$RUN/rr.log")"
+rang=$(($(stat_of doorbells) - before))
+count=$(sed -n 's/^count //p' "$RUN/rr.log")
+say "$count exchanges rang $rang times"
+[ "$count" -ge 100 ] || fail "rr: $(cat "$RUN/rr.log")"
+[ "$rang" -le $((count * 5 / 4)) ] || fail "$rang doorbells for $count exchanges"
+net_end "$app"
+wait_for 10 left_nothing || fail "exchanges: something is left"
 
 # Many that do not read, and one that answers, of one stack.
 pushes=

@@ -321,7 +321,7 @@ static void run_watch_wire(struct run *r, unsigned events)
 	int hangup = wire_tto_hangup_fd(r->wire);
 
 	if (events & (1u << WATCH_LANE | 1u << WATCH_HANGUP))
-		wire_tto_woken(r->wire);
+		wire_tto_woken(r->wire, events & 1u << WATCH_HANGUP);
 	if (events & 1u << WATCH_LANE)
 		r->lane_fd = -1;
 	if (events & 1u << WATCH_HANGUP)

@@ -7,8 +7,9 @@
  * there; and buffers that the worker fills with what it received (AGGREGATE). A
  * buffer is the worker's until a completion names it, then TCP's until the
  * application has read it. Little in a large buffer is copied out, and the buffer
- * given back at once; and so is everything while half of them are TCP's: a reader
- * that is slow must not starve the others.
+ * is free at once; and so is everything while half of them are TCP's: a reader
+ * that is slow must not starve the others. Free ones go back with the next segment,
+ * which rings anyway; by themselves only when they are many.
  *
  * The worker may die at any time. Then segments under way are lost, as on a wire;
  * a session with the next worker is opened, with new memory, and all claims are
@@ -97,6 +98,8 @@ struct session {
 	/* given back, but the queue to the worker had no room */
 	uint16_t *owed;
 	uint32_t owed_count;
+	uint32_t back; /* given back, and not yet submitted */
+	bool due;      /* what is staged besides them is to be submitted */
 };
 
 struct wire_tto {
@@ -174,6 +177,7 @@ static struct vtoe_sqe *session_sqe(struct session *s)
 	/* the worker takes them at once, unless it is dead */
 	if (!sqe && !vtoe_wait_sqe(s->lane, ANSWER_MS))
 		sqe = vtoe_get_sqe(s->lane);
+	s->due = true;
 	return sqe;
 }
 
@@ -192,6 +196,7 @@ static bool session_lend(struct session *s, uint32_t first, uint32_t count)
 	sqe->op_flags = count;
 	for (i = 0; i < count; i++)
 		s->buffers[first + i].lent = true;
+	s->back += count;
 	return true;
 }
 
@@ -381,6 +386,13 @@ static void tto_lost(struct wire_tto *t, uint64_t now_us)
 	session_let_go(t, s);
 }
 
+static void session_submit(struct session *s)
+{
+	s->due = false;
+	s->back = 0;
+	vtoe_submit(s->lane);
+}
+
 static void claims_ask_all(struct wire_tto *t)
 {
 	uint32_t i;
@@ -403,7 +415,7 @@ static void tto_use(struct wire_tto *t, struct session *s, uint64_t now_us)
 	memcpy(t->wire.ipv4, page->ipv4, sizeof(page->ipv4));
 	memcpy(t->wire.ipv6, page->ipv6, sizeof(page->ipv6));
 	claims_ask_all(t);
-	vtoe_submit(s->lane);
+	session_submit(s);
 }
 
 static bool tto_again(struct wire_tto *t, uint64_t now_us)
@@ -744,10 +756,15 @@ static void tto_flush(struct wire *w)
 {
 	struct wire_tto *t = tto_of(w);
 
-	if (!t->now)
+	struct session *s = t->now;
+
+	if (!s)
 		return;
-	session_lend_owed(t->now);
-	vtoe_submit(t->now->lane);
+	session_lend_owed(s);
+	if (!s->due && s->back < s->buffer_count / 8 &&
+	    (s->out + s->back) * 2 < s->buffer_count)
+		return;
+	session_submit(s);
 }
 
 /* -- sleeping -------------------------------------------------------------- */
@@ -782,14 +799,15 @@ static uint64_t tto_wake_us(const struct wire *w)
 	return t->ask_us ? t->ask_us : TCP_NEVER;
 }
 
-void wire_tto_woken(struct wire *w)
+void wire_tto_woken(struct wire *w, bool hangup)
 {
 	struct wire_tto *t = tto_of(w);
 
 	if (!t->now)
 		return;
 	vtoe_lane_disarm(t->now->lane);
-	(void)vtoe_alive(t->now->ctx); /* looks, and tells the lane */
+	if (hangup)
+		(void)vtoe_alive(t->now->ctx); /* looks, and tells the lane */
 }
 
 int wire_tto_lane_fd(const struct wire *w)

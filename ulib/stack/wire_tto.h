@@ -20,8 +20,8 @@ const struct vtoe_device_page *wire_tto_page(const struct wire *w);
  * the worker does; the old ones become readable then. */
 int wire_tto_lane_fd(const struct wire *w);
 int wire_tto_hangup_fd(const struct wire *w);
-/* One of them is readable. */
-void wire_tto_woken(struct wire *w);
+/* One of them is readable, and maybe the second. */
+void wire_tto_woken(struct wire *w, bool hangup);
 /* Times that the worker was lost. */
 uint64_t wire_tto_losses(const struct wire *w);
 
