@@ -56,6 +56,8 @@ struct config_guest {
 	uint32_t spin_usec, zerocopy_min, credit;
 	bool tto;	      /* offer the TTO service too */
 	uint32_t tto_hold_usec;
+	uint32_t tto_segments;
+	bool tto_push_joins;
 };
 
 struct config {

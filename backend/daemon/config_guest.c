@@ -178,6 +178,18 @@ static int config_set_tto(struct config_guest *guest, const char *value,
 	return config_parse_bool(value, &guest->tto, why);
 }
 
+static int config_set_tto_push(struct config_guest *guest, const char *value,
+			       const struct config_key *key, char *why)
+{
+	(void)key;
+	guest->tto_push_joins = !strcmp(value, "join");
+	if (guest->tto_push_joins || !strcmp(value, "end"))
+		return 0;
+	snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is not what PSH does: write "
+		 "end or join", value);
+	return -1;
+}
+
 static int config_set_socket(struct config_guest *guest, const char *value,
 			     const struct config_key *key, char *why)
 {
@@ -286,6 +298,8 @@ static const struct config_key config_keys[] = {
 	CONFIG_NUMBER(zerocopy_min, 0, 1u << 30),
 	CONFIG_NUMBER(credit, 1, 65536),
 	CONFIG_NUMBER(tto_hold_usec, 0, 10000),
+	CONFIG_NUMBER(tto_segments, 1, 64),
+	{ "tto_push", config_set_tto_push, 0, 0, 0, 0 },
 };
 
 #define CONFIG_KEYS (sizeof(config_keys) / sizeof(config_keys[0]))
@@ -309,6 +323,7 @@ int config_init_guest(struct config_guest *guest, const char *name,
 	guest->spin_usec = SPIN_BY_PORT;
 	guest->zerocopy_min = 16384;
 	guest->credit = 64;
+	guest->tto_segments = 64;
 	return 0;
 }
 
@@ -394,10 +409,14 @@ static int config_check_tto(const struct config_guest *guest,
 		return config_refuse(error, "guest %s: tto = yes needs uplink = "
 				     "bridge:NAME or netns:NAME: change the "
 				     "uplink, or remove tto", guest->name);
-	if (guest->tto_hold_usec && !guest->tto)
-		return config_refuse(error, "guest %s: tto_hold_usec is for "
-				     "the TTO service: add tto = yes",
-				     guest->name);
+	if ((guest->tto_hold_usec || guest->tto_push_joins) && !guest->tto)
+		return config_refuse(error, "guest %s: tto_hold_usec and "
+				     "tto_push are for the TTO service: add "
+				     "tto = yes", guest->name);
+	if (guest->tto_hold_usec && guest->tto_push_joins)
+		return config_refuse(error, "guest %s: tto_push = join would "
+				     "let what is pushed wait: remove "
+				     "tto_hold_usec", guest->name);
 	return 0;
 }
 
@@ -555,6 +574,7 @@ bool config_guest_equal(const struct config_guest *a,
 	       config_same_prefix(&a->gateway6, &b->gateway6) &&
 	       !strcmp(a->socket, b->socket) &&
 	       a->check_address == b->check_address && a->tto == b->tto &&
+	       a->tto_push_joins == b->tto_push_joins &&
 	       a->socket_mode == b->socket_mode &&
 	       a->allow_count == b->allow_count &&
 	       !memcmp(a->allow_uid, b->allow_uid,

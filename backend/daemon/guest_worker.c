@@ -93,6 +93,8 @@ static void guest_fill_setup(const struct guest *guest,
 	setup->zerocopy_min = config->zerocopy_min;
 	setup->credit = config->credit;
 	setup->tto_hold_usec = config->tto_hold_usec;
+	setup->tto_segments = config->tto_segments;
+	setup->tto_push_joins = config->tto_push_joins;
 	if (guest->steering.open)
 		setup->tto_ifindex = guest->steering.ifindex;
 	setup->allow_count = config->allow_count;

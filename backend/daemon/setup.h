@@ -63,6 +63,8 @@ struct worker_setup {
 	uint32_t xen_event_channel; /* listening socket is not used then */
 	uint32_t tto_ifindex;	  /* where frames are steered; 0: no TTO */
 	uint32_t tto_hold_usec;
+	uint32_t tto_segments;
+	uint32_t tto_push_joins;  /* yes or no */
 };
 
 enum worker_port {

@@ -35,6 +35,8 @@ void worker_tto_init(struct worker_tto *t, const struct worker_setup *setup,
 	t->config.mtu = setup->mtu;
 	memcpy(t->config.mac, setup->mac, sizeof(t->config.mac));
 	t->config.hold_usec = setup->tto_hold_usec;
+	t->config.segments = setup->tto_segments;
+	t->config.push_joins = setup->tto_push_joins;
 }
 
 uint64_t worker_tto_locked(const struct worker_tto *t)

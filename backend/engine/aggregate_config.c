@@ -40,7 +40,8 @@ int aggregate_config_check(const struct aggregate_config *c)
 		return -EINVAL;
 	if (!c->bytes_max || c->bytes_max > 65535 || !c->count_max)
 		return -EINVAL;
-	if (c->ack_merge_max && c->mode == AGGREGATE_REVERSIBLE)
+	if ((c->ack_merge_max || c->push_joins) &&
+	    c->mode == AGGREGATE_REVERSIBLE)
 		return -EINVAL;
 	return 0;
 }

@@ -58,6 +58,12 @@ struct aggregate_config {
 				  * Not in reversible mode */
 	uint16_t duplicate_max;	 /* duplicate ACKs in a row that may be merged;
 				  * what is over passes, as T33 */
+	bool push_joins; /* PSH ends nothing (not T01): for a caller that flushes
+			  * whenever it finds nothing more to push, so that
+			  * nobody waits for what was pushed. Linux as a sender
+			  * sets PSH on the last segment of each of its bursts,
+			  * of two or three on a slow path. Not in reversible
+			  * mode */
 	uint64_t timeout; /* from the first segment on, in units of `now` (T28)
 			   */
 	uint64_t idle;	  /* an entry that rests so long is removed (B7); 0:

@@ -196,7 +196,7 @@ void run_append(struct run *r, const struct frame *f, uint64_t now,
 
 uint8_t run_is_done(const struct run *r, const struct aggregate_config *c)
 {
-	if (r->tcp_flags & TCP_PSH)
+	if (r->tcp_flags & TCP_PSH && !c->push_joins)
 		return END_PSH;
 	if (!r->last_length)
 		return r->count >= c->count_max ? END_COUNT : END_NONE;
@@ -210,7 +210,8 @@ uint8_t run_is_done(const struct run *r, const struct aggregate_config *c)
 bool run_fits_run(const struct run *r, const struct run *later,
 		  const struct aggregate_config *c)
 {
-	if (later->seq != run_end(r) || r->tcp_flags & TCP_PSH ||
+	if (later->seq != run_end(r) ||
+	    (r->tcp_flags & TCP_PSH && !c->push_joins) ||
 	    shape_event(&r->shape, &later->shape) != END_NONE)
 		return false;
 	if (r->has_timestamp && distance(r->ts_last, later->ts_first) < 0)

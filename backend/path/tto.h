@@ -40,6 +40,9 @@ struct tto_config {
 	uint32_t frames;    /* to receive into, a power of two; 0: 4096 */
 	uint32_t hold_usec; /* an aggregate waits so long for more (T28); 0: it
 			     * ends when the queue is found empty (T29) */
+	uint32_t segments;  /* of an aggregate at most; 0: as many as fit, 1: none
+			     * is merged */
+	bool push_joins;    /* PSH ends none (not T01): hold_usec is 0 then */
 };
 
 /* One claim, as `vtoectl flows` shows it. */

@@ -311,6 +311,7 @@ static void configure(struct aggregate_config *c, struct fuzz_input *in)
 	c->drop_bad = b & 0x20;
 	c->no_checksum = b & 0x40;
 	c->ack_merge_max = b & 0x80 && !(a & 0x40) ? 3 : 0;
+	c->push_joins = b & 0x80 && !(a & 0x40);
 	c->count_max = 1 + fuzz_u8(in) % 100;
 	c->bytes_max = 1 + fuzz_u16(in) % 65535;
 	c->timeout = 1000;

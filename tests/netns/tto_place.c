@@ -891,6 +891,66 @@ static void test_batch(void **state)
 	rig_end();
 }
 
+/* Three segments with PSH that are in the queue together. */
+static void three_pushed(const struct rig_options *o, unsigned aggregates,
+			 unsigned reason)
+{
+	struct frame_of f = pushed(PORT, 0, 100);
+	struct guest g;
+	struct got got;
+	unsigned i;
+
+	set_now(real_us() / 1000);
+	begin(&g, o, 8);
+	claimed(&g, V4, PEER, PORT, USER);
+	for (; f.seq < 300; f.seq += 100)
+		wire_send(&f);
+	sleep_until(aggregates);
+	for (i = 0; i < aggregates; i++) {
+		got = take(&g, USER);
+		assert_int_equal(got.first.u.aggregate.end_reason, reason);
+		assert_int_equal(got.first.u.aggregate.segments, 3 / aggregates);
+		assert_true(got.r.head[13] & FLAG_PSH);
+	}
+	is_quiet(&g);
+	rig_end();
+}
+
+static void test_push(void **state)
+{
+	const struct rig_options joins = { .push_joins = true };
+	const struct rig_options joins_not = { .push_joins = true,
+					       .hold_usec = 1000000 };
+
+	(void)state;
+	three_pushed(NULL, 3, END_PSH);
+	three_pushed(&joins, 1, END_BATCH);
+	three_pushed(&joins_not, 3, END_PSH);
+}
+
+/* Each alone: nothing waits for another. */
+static void test_one_segment(void **state)
+{
+	const struct rig_options one = { .segments = 1, .hold_usec = 1000000 };
+	struct frame_of f = data(PORT, 0, 100);
+	struct guest g;
+	struct got got;
+
+	(void)state;
+	set_now(real_us() / 1000);
+	begin(&g, &one, 8);
+	claimed(&g, V4, PEER, PORT, USER);
+	for (; f.seq < 300; f.seq += 100)
+		wire_send(&f);
+	sleep_until(3);
+	for (f.seq = 0; f.seq < 300; f.seq += 100) {
+		got = take(&g, USER);
+		assert_int_equal(got.first.u.aggregate.seq, f.seq);
+		assert_int_equal(got.first.u.aggregate.segments, 1);
+	}
+	rig_end();
+}
+
 /* -- AGGREGATE ------------------------------------------------------------- */
 
 static void test_aggregate_errors(void **state)
@@ -982,6 +1042,8 @@ int main(void)
 		cmocka_unit_test(test_flush),
 		cmocka_unit_test(test_timer),
 		cmocka_unit_test(test_batch),
+		cmocka_unit_test(test_push),
+		cmocka_unit_test(test_one_segment),
 		cmocka_unit_test(test_aggregate_errors),
 		cmocka_unit_test(test_aggregate_quota),
 	};

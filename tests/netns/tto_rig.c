@@ -48,7 +48,9 @@ void rig_worker(void)
 				.ifindex = rig.ifindex,
 				.mtu = RIG_MTU,
 				.frames = rig.options.frames,
-				.hold_usec = rig.options.hold_usec };
+				.hold_usec = rig.options.hold_usec,
+				.segments = rig.options.segments,
+				.push_joins = rig.options.push_joins };
 	const char *what;
 
 	memcpy(c.mac, macs, sizeof(c.mac));

@@ -39,6 +39,8 @@ enum {
 
 struct rig_options {
 	uint32_t hold_usec;
+	uint32_t segments;
+	bool push_joins;
 	uint32_t frames;
 	uint32_t claims_max;
 };

@@ -69,6 +69,8 @@ static void test_defaults(void **state)
 	assert_int_equal(guest->credit, 64);
 	assert_false(guest->tto);
 	assert_int_equal(guest->tto_hold_usec, 0);
+	assert_int_equal(guest->tto_segments, 64);
+	assert_false(guest->tto_push_joins);
 	config_free(&config);
 }
 
@@ -229,6 +231,9 @@ static void test_bad_values(void **state)
 		{ "tto", "" },
 		{ "tto_hold_usec", "10001" },
 		{ "tto_hold_usec", "-1" },
+		{ "tto_segments", "0" },
+		{ "tto_segments", "65" },
+		{ "tto_push", "yes" },
 	};
 	size_t i;
 
@@ -265,6 +270,11 @@ static void test_contradictions(void **state)
 		      "needs uplink");
 	check_refused("[guest a]\nuplink = bridge:b\ntto_hold_usec = 5\n", 1,
 		      "add tto = yes");
+	check_refused("[guest a]\nuplink = bridge:b\ntto_push = join\n", 1,
+		      "add tto = yes");
+	check_refused("[guest a]\nuplink = bridge:b\ntto = yes\n"
+		      "tto_push = join\ntto_hold_usec = 5\n", 1,
+		      "remove tto_hold_usec");
 	/* Between guests: the later one's line. */
 	check_refused("[guest a]\nuplink = bridge:b\naddress = 192.0.2.7/24\n"
 		      "[guest b]\nuplink = bridge:b\naddress = 192.0.2.7/16\n",
@@ -289,9 +299,14 @@ static void test_tto(void **state)
 	(void)state;
 	assert_int_equal(parse("[guest a]\nuplink = bridge:b\ntto = yes\n"
 			       "tto_hold_usec = 10000\n"
-			       "[guest b]\nuplink = netns:n\ntto = yes\n"), 0);
+			       "tto_segments = 7\ntto_push = end\n"
+			       "[guest b]\nuplink = netns:n\ntto = yes\n"
+			       "tto_push = join\n"), 0);
 	with = config.guests[0];
 	assert_true(with.tto);
+	assert_int_equal(with.tto_segments, 7);
+	assert_false(with.tto_push_joins);
+	assert_true(config.guests[1].tto_push_joins);
 	assert_int_equal(with.tto_hold_usec, 10000);
 	assert_true(config.guests[1].tto);
 	assert_int_equal(config.guests[1].tto_hold_usec, 0);
@@ -300,6 +315,9 @@ static void test_tto(void **state)
 	assert_false(config_guest_equal(&with, &config.guests[0]));
 	config.guests[0] = with;
 	config.guests[0].tto_hold_usec--;
+	assert_false(config_guest_equal(&with, &config.guests[0]));
+	config.guests[0] = with;
+	config.guests[0].tto_push_joins = true;
 	assert_false(config_guest_equal(&with, &config.guests[0]));
 	config_free(&config);
 }

@@ -233,11 +233,15 @@ static void on_pause(struct loop_timer *timer)
 }
 
 /* Lets the supervisor's side run until it has nothing more to do. */
+/* Twice: what the first has caused may be in the second, when the machine is so
+ * busy that the pause was over at once. */
 static void settle(void)
 {
-	loop_timer_set(&loop, &pause_timer, 5);
-	loop.stopped = false;
-	assert_int_equal(loop_run(&loop), 0);
+	for (int i = 0; i < 2; i++) {
+		loop_timer_set(&loop, &pause_timer, 5);
+		loop.stopped = false;
+		assert_int_equal(loop_run(&loop), 0);
+	}
 }
 
 static void expire(struct loop_timer *timer)
@@ -277,6 +281,7 @@ static struct guest *attach_with(bool tto)
 		config.uplink = CONFIG_UPLINK_BRIDGE;
 		config.tto = true;
 		config.tto_hold_usec = 50;
+		config.tto_segments = 7;
 	}
 	assert_int_equal(config_check_guest(&config, "/nonexistent", &error),
 			 0);
@@ -471,6 +476,7 @@ static void test_tto(void **state)
 	assert_false(S_ISCHR(files[4].st_mode));
 	assert_int_equal(set_up.tto_ifindex, 7);
 	assert_int_equal(set_up.tto_hold_usec, 50);
+	assert_int_equal(set_up.tto_segments, 7);
 	assert_false(guest->tto);
 	ready_with(WORKER_OFFERS_TTO);
 	assert_true(guest->tto);

@@ -288,6 +288,7 @@ static void test_bad_config(void **unused)
 	BAD(c.bytes_max = 65536);
 	BAD(c.count_max = 0);
 	BAD(c.mode = AGGREGATE_REVERSIBLE; c.ack_merge_max = 1);
+	BAD(c.mode = AGGREGATE_REVERSIBLE; c.push_joins = true);
 	memory = aligned_alloc(64, bytes);
 	assert_non_null(memory);
 	assert_int_equal(aggregate_init(&a, &good, memory, bytes - 1),

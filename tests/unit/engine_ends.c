@@ -19,6 +19,8 @@ enum { V4 = 1, V6 = 2, NO_TS = 4, TS = 8, ANY = V4 | V6 | NO_TS | TS };
 #define ENDINGS(X)                                                             \
 	X(psh, ANY, , t->flags |= TCP_PSH, after(n, t, s),                     \
 	  "A4:psh A3:flush", END_PSH)                                          \
+	X(psh_joins, ANY, c->push_joins = true, t->flags |= TCP_PSH,           \
+	  after(n, t, s), "A7:flush", END_FLUSH)                               \
 	X(fin, ANY, , t->flags |= TCP_FIN, after(n, t, s),                     \
 	  "A3:fin F:fin A3:flush", END_FIN)                                    \
 	X(fin_psh, ANY, , t->flags |= TCP_FIN | TCP_PSH, after(n, t, s),       \

@@ -140,7 +140,7 @@ static bool fits(const struct rig *r, const uint32_t *refs, unsigned count,
 	if (count >= c->count_max || bytes > c->bytes_max ||
 	    bytes + header + (next->v6 ? 0 : 20) > 65535)
 		return false;
-	if (last->flags & TCP_PSH ||
+	if ((last->flags & TCP_PSH && !c->push_joins) ||
 	    (last->length && last->length < (c->runt ? c->runt : largest)))
 		return false;
 	if (next->ts && (int32_t)(next->ts_value - last->ts_value) < 0)
@@ -215,6 +215,7 @@ static void make_config(struct aggregate_config *c)
 	if (c->mode == AGGREGATE_ENDPOINT && !rnd(3))
 		c->ack_merge_max = (uint16_t)rnd(6);
 	c->duplicate_max = (uint16_t)rnd(3);
+	c->push_joins = c->mode == AGGREGATE_ENDPOINT && !rnd(3);
 }
 
 static void make_streams(struct stream *streams)

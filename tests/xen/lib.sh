@@ -16,6 +16,8 @@
 
 G=${G:-g}
 PEER=10.9.0.1
+# how cases of programs run them in the guest; 12_tto_programs sets another way
+RUN=${RUN:-vtoe-run --require}
 # shellcheck disable=SC2034 # for cases
 GUEST4=10.9.0.4
 ROUNDS=${ROUNDS:-3}

@@ -13,7 +13,7 @@ events { worker_connections 512; }
 http { access_log off; sendfile on; server { listen 8000; listen [::]:8000; root /tmp/www; } }
 C
 ' || fail "the guest cannot prepare nginx"
-expect "nginx starts" in_guest 30 'vtoe-run --require nginx -c /tmp/ng/conf'
+expect "nginx starts" in_guest 30 "$RUN nginx -c /tmp/ng/conf"
 for host in $GUEST4 '[fd00:9::4]'; do
 	expect "outside fetches from $host" peer 60 \
 		"curl -sS --retry 5 --retry-connrefused --max-time $((50 * SLOW)) http://$host:8000/data | sha256sum | cut -d' ' -f1 > got &&

@@ -5,7 +5,7 @@
 # server outside.
 # limit: 300
 expect "redis-server starts" in_guest 20 \
-	'vtoe-run --require redis-server --bind 0.0.0.0 --port 6379 --save "" --protected-mode no --daemonize yes --dir /tmp --pidfile /tmp/redis.pid'
+	"$RUN redis-server --bind 0.0.0.0 --port 6379 --save '' --protected-mode no --daemonize yes --dir /tmp --pidfile /tmp/redis.pid"
 expect "a large value comes back" peer 60 \
 	"head -c 10000000 50m > value; for i in \$(seq 50); do redis-cli -h $GUEST4 ping | grep -q PONG && break; sleep 0.2; done
 	redis-cli -h $GUEST4 -x set value < value | grep -q OK &&
@@ -17,5 +17,5 @@ expect "pipelined too" peer 60 \
 in_guest 10 'kill $(cat /tmp/redis.pid)'
 peer 10 "redis-server --bind $PEER --port 6379 --save '' --protected-mode no --daemonize yes --pidfile \$PWD/redis.pid"
 expect "redis-benchmark in the guest" in_guest 60 \
-	"[ \$(vtoe-run --require redis-benchmark -h $PEER -n 3000 -c 20 -t set,get -q --csv | grep -c '^\"[A-Z]') -ge 2 ]"
+	"[ \$($RUN redis-benchmark -h $PEER -n 3000 -c 20 -t set,get -q --csv | grep -c '^\"[A-Z]') -ge 2 ]"
 peer 10 'kill $(cat redis.pid)'
