@@ -258,8 +258,8 @@ net_attach() {
 	error "cannot attach $1 to the bridge"
 }
 
-# The configuration; more keys of every guest in NET_GUEST_KEYS, of [vtoed] in
-# NET_VTOED_KEYS, one a line.
+# The configuration; more keys of every guest in NET_GUEST_KEYS, of the second
+# besides in NET_GUEST2_KEYS, of [vtoed] in NET_VTOED_KEYS, one a line.
 net_configure() {
 	mkdir -p "$RUN/vtoed" && {
 		say "[vtoed]"
@@ -274,6 +274,7 @@ net_configure() {
 			say "uplink = bridge:br0"
 			say "address = $APP2_4/24, $APP2_6/64"
 			say "${NET_GUEST_KEYS:-}"
+			say "${NET_GUEST2_KEYS:-}"
 		}
 	} >"$RUN/vtoed.conf"
 }
