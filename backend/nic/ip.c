@@ -2,6 +2,8 @@
 #include "nic/ip.h"
 
 #include <errno.h>
+#include <linux/icmp.h>
+#include <netinet/icmp6.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -117,4 +119,86 @@ int ip_send(int fd, const struct vtoe_address *to, const struct iovec *pieces,
 	if (rc)
 		return rc;
 	return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* -- neighbours that do not answer ----------------------------------------- */
+
+/* The kernel tells itself by ICMP; of that these sockets get "unreachable". */
+int ip_error_socket(unsigned family)
+{
+	bool six = family == VTOE_AF_INET6;
+	int fd = socket(six ? AF_INET6 : AF_INET,
+			SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			six ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+	struct icmp_filter four = { ~(1u << ICMP_DEST_UNREACH) };
+	struct icmp6_filter six_only;
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	ICMP6_FILTER_SETBLOCKALL(&six_only);
+	ICMP6_FILTER_SETPASS(ICMP6_DST_UNREACH, &six_only);
+	rc = six ? setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &six_only,
+			      sizeof(six_only)) :
+		   setsockopt(fd, SOL_RAW, ICMP_FILTER, &four, sizeof(four));
+	if (!rc)
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+enum { ICMP_HEAD = 8, PORTS = 4 };
+
+/* IP, ICMP, and the IP header of what did not arrive. A router's word is not
+ * taken: the source is the packet's own. */
+static bool unreached4(const uint8_t *p, size_t n, uint8_t ip[16])
+{
+	size_t outer = (p[0] & 15) * 4u;
+	const uint8_t *icmp = p + outer, *inner = icmp + ICMP_HEAD;
+
+	if (n < outer + ICMP_HEAD + 20 + PORTS || p[9] != IPPROTO_ICMP ||
+	    icmp[0] != ICMP_DEST_UNREACH || icmp[1] != ICMP_HOST_UNREACH ||
+	    inner[9] != IPPROTO_TCP || memcmp(p + 12, inner + 12, 4))
+		return false;
+	memcpy(ip, inner + 16, 4);
+	return true;
+}
+
+/* ICMP; the kernel keeps the outer header to itself. */
+static bool unreached6(const uint8_t *p, size_t n, const struct in6_addr *from,
+		       uint8_t ip[16])
+{
+	const uint8_t *inner = p + ICMP_HEAD;
+
+	if (n < ICMP_HEAD + 40 + PORTS || p[0] != ICMP6_DST_UNREACH ||
+	    p[1] != ICMP6_DST_UNREACH_ADDR || inner[6] != IPPROTO_TCP ||
+	    memcmp(from, inner + 8, 16))
+		return false;
+	memcpy(ip, inner + 24, 16);
+	return true;
+}
+
+bool ip_next_unreached(int fd, unsigned family, struct vtoe_address *to)
+{
+	bool six = family == VTOE_AF_INET6;
+	union socket_address from;
+	uint8_t p[256];
+	struct iovec iov = { p, sizeof(p) };
+	ssize_t n;
+
+	memset(to, 0, sizeof(*to));
+	to->family = (uint16_t)family;
+	do {
+		struct msghdr m = { .msg_name = &from,
+				    .msg_namelen = sizeof(from),
+				    .msg_iov = &iov,
+				    .msg_iovlen = 1 };
+
+		n = recvmsg(fd, &m, MSG_DONTWAIT);
+		if (n < 0)
+			return false;
+	} while (six ? !unreached6(p, (size_t)n, &from.in6.sin6_addr, to->ip) :
+		       !unreached4(p, (size_t)n, to->ip));
+	return true;
 }

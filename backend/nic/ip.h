@@ -29,4 +29,11 @@ int ip_raw_socket(unsigned family);
 int ip_send(int fd, const struct vtoe_address *to, const struct iovec *pieces,
 	    unsigned count);
 
+/* -> descriptor that hears of packets of TCP, whoever sent them here, whose
+ * neighbour does not answer; needs CAP_NET_RAW. What routers say is not heard:
+ * anybody can say it. */
+int ip_error_socket(unsigned family);
+/* The destination of one; false: none (any more). */
+bool ip_next_unreached(int fd, unsigned family, struct vtoe_address *to);
+
 #endif

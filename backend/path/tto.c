@@ -82,7 +82,8 @@ uint64_t tto_locked_bytes(const struct tto_config *c)
 
 static void sockets_close(struct tto_sockets *s)
 {
-	int *all[] = { &s->xsk, &s->packet, &s->raw4, &s->raw6 };
+	int *all[] = { &s->xsk,	 &s->packet,  &s->raw4,
+		       &s->raw6, &s->errors4, &s->errors6 };
 	unsigned i;
 
 	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
@@ -96,7 +97,7 @@ int tto_sockets_open(struct tto_sockets *s, int ifindex, const char **what)
 {
 	int rc;
 
-	*s = (struct tto_sockets){ -1, -1, -1, -1 };
+	*s = (struct tto_sockets){ -1, -1, -1, -1, -1, -1 };
 	*what = "an AF_XDP socket";
 	rc = s->xsk = xsk_socket(0);
 	if (rc >= 0) {
@@ -112,6 +113,8 @@ int tto_sockets_open(struct tto_sockets *s, int ifindex, const char **what)
 		return rc;
 	}
 	s->raw6 = ip_raw_socket(VTOE_AF_INET6);
+	s->errors4 = ip_error_socket(VTOE_AF_INET);
+	s->errors6 = ip_error_socket(VTOE_AF_INET6);
 	return 0;
 }
 
@@ -395,7 +398,9 @@ static void tto_woken(struct device *d, void *object)
 
 static bool tto_tick(struct device *d)
 {
-	return tto_claims_tick(d->tto);
+	bool again = tto_claims_tick(d->tto);
+
+	return tto_send_tick(d->tto) || again;
 }
 
 /* -- requests -------------------------------------------------------------- */

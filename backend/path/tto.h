@@ -29,6 +29,8 @@ struct tto_sockets {
 	int xsk;
 	int packet;
 	int raw4, raw6; /* raw6: -1 where there is no IPv6 */
+	int errors4, errors6; /* -1: nobody tells of neighbours that are not
+			       * there, and connections to them time out */
 };
 
 struct tto_config {

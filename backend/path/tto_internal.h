@@ -24,6 +24,7 @@ enum {
 	TTO_PORTS = 65536,
 	TTO_NEIGHBOURS = 1024,
 	TTO_LOCALS = 8,
+	TTO_UNREACHED = 16,
 };
 
 struct claim {
@@ -88,6 +89,12 @@ struct local_known {
 	uint64_t until; /* ms */
 };
 
+/* Whose neighbour has not answered the kernel, a moment ago. */
+struct unreached {
+	struct vtoe_address address; /* family 0: none */
+	uint64_t until; /* ms */
+};
+
 struct tto {
 	struct tto_config config;
 	struct device *device;
@@ -115,6 +122,9 @@ struct tto {
 	struct neighbour neighbours[TTO_NEIGHBOURS];
 	struct local_known locals[TTO_LOCALS];
 	uint32_t local_next;
+	struct unreached unreached[TTO_UNREACHED];
+	uint32_t unreached_next;
+	uint64_t listen_until; /* ms: a neighbour may be found not to answer */
 	uint32_t routed; /* packets along the kernel's route in this turn */
 };
 
@@ -169,6 +179,8 @@ void tto_held_drop(struct tto *t, struct frame_lane *fl,
 /* -- tto_send.c -- */
 int tto_segment(struct lane *lane, const struct vtoe_sqe *sqe);
 void tto_send_flush(struct tto *t);
+/* Hears of neighbours that do not answer; true while one may come to that. */
+bool tto_send_tick(struct tto *t);
 /* Asks once in a while. */
 bool tto_is_local(struct tto *t, const struct vtoe_address *a);
 void tto_neighbour_learn(struct tto *t, unsigned family, const uint8_t *ip,

@@ -16,6 +16,11 @@
  * veth, which has no queue of its own, the guest's order is kept; on a NIC whose
  * queueing discipline holds packets back, a later frame can pass them.
  *
+ * Where nobody answers the kernel's question, it says so some seconds later, to a
+ * socket that listens for that: the next segment there, TCP's own repetition,
+ * ends in EHOSTUNREACH. So connect() tells within 7 s that there is no such host,
+ * and not after two minutes.
+ *
  * The next hop's MAC is that of what was last received from the same address,
  * while that is not long ago; another one does not replace it before. Who is on
  * our link and can forge it could answer ARP as well; who is not, and forges an
@@ -34,6 +39,10 @@ enum {
 	TCP_MIN = 20,
 	NEIGHBOUR_MS = 10000,
 	LOCAL_MS = 5000,
+	/* the kernel asks for 3 s; a SYN is repeated 1, 3 and 7 s after the first */
+	LISTEN_MS = 10000,
+	UNREACHED_MS = 4500,
+	UNREACHED_TURN = 256,
 	/* packets in a turn, each a system call: one segment's */
 	ROUTED_MAX = VTOE_SEGMENT_FRAMES,
 	LINK_BYTES = 14,
@@ -83,6 +92,59 @@ static const uint8_t *neighbour_mac(struct tto *t, const struct vtoe_address *a)
 	return n->family == a->family && n->until > t->device->now &&
 			       !memcmp(n->ip, a->ip, tto_ip_bytes(a->family)) ?
 		       n->mac : NULL;
+}
+
+/* -- neighbours that do not answer ----------------------------------------- */
+
+static struct unreached *unreached_find(struct tto *t,
+					const struct vtoe_address *a)
+{
+	unsigned i;
+
+	for (i = 0; i < TTO_UNREACHED; i++)
+		if (t->unreached[i].address.family == a->family &&
+		    !memcmp(t->unreached[i].address.ip, a->ip,
+			    tto_ip_bytes(a->family)))
+			return &t->unreached[i];
+	return NULL;
+}
+
+static bool is_unreached(struct tto *t, const struct vtoe_address *a)
+{
+	const struct unreached *u = unreached_find(t, a);
+
+	return u && u->until > t->device->now;
+}
+
+static void unreached_learn(struct tto *t, int fd, unsigned family)
+{
+	struct vtoe_address a;
+	struct unreached *u;
+	unsigned n;
+
+	for (n = 0; n < UNREACHED_TURN && fd >= 0 &&
+		    ip_next_unreached(fd, family, &a); n++) {
+		u = unreached_find(t, &a);
+		if (!u)
+			u = &t->unreached[t->unreached_next++ % TTO_UNREACHED];
+		u->address = a;
+		u->until = t->device->now + UNREACHED_MS;
+	}
+}
+
+bool tto_send_tick(struct tto *t)
+{
+	if (t->listen_until <= t->device->now)
+		return false;
+	unreached_learn(t, t->config.sockets.errors4, VTOE_AF_INET);
+	unreached_learn(t, t->config.sockets.errors6, VTOE_AF_INET6);
+	return true;
+}
+
+static void listen_for_errors(struct tto *t)
+{
+	t->listen_until = t->device->now + LISTEN_MS;
+	device_set_timer(t->device);
 }
 
 /* -- one segment ----------------------------------------------------------- */
@@ -368,7 +430,10 @@ static int send_routed(struct tto *t, const struct outgoing *whole)
 						 t->config.sockets.raw4;
 	if (fd < 0)
 		return -EAFNOSUPPORT;
+	if (is_unreached(t, &o.s.remote))
+		return -EHOSTUNREACH;
 	tto_send_flush(t);
+	listen_for_errors(t);
 	t->device->stats->tto_routed++;
 	if (t->routed >= ROUTED_MAX)
 		return -ENOBUFS;

@@ -5,7 +5,7 @@
 # none can run, `auto` does without it; it finds the next worker also by a
 # relative path; SIGTERM ends it only when its programs have ended; then it leaves
 # nothing behind. If it is killed, programs have an error and do not hang. An
-# exchange rings the worker's bell once.
+# exchange rings the worker's bell once. To connect where nobody is fails soon.
 # Programs that do not read what they are sent do not take from the others what
 # these receive with.
 . "$(dirname "$0")/../lib/net.sh"
@@ -105,6 +105,19 @@ say "$count exchanges rang $rang times"
 [ "$rang" -le $((count * 5 / 4)) ] || fail "$rang doorbells for $count exchanges"
 net_end "$app"
 wait_for 10 left_nothing || fail "exchanges: something is left"
+
+# Where nobody is, the kernel's question for the neighbour tells, not TCP's patience.
+for host in 10.77.0.99 "[fd77::99]"; do
+	before=$(now_ms)
+	app curl -sS --max-time 60 "http://$host:8080/" >"$RUN/nobody.log" 2>&1 &&
+		fail "nobody: curl reaches $host"
+	took=$(($(now_ms) - before))
+	say "$host: $took ms: $(tail -n 1 "$RUN/nobody.log")"
+	grep -qi "no route to host\|Failed to connect\|Couldn't connect" \
+		"$RUN/nobody.log" || fail "nobody: $(cat "$RUN/nobody.log")"
+	[ $took -lt 20000 ] || fail "nobody: it took $took ms"
+done
+wait_for 10 left_nothing || fail "nobody: something is left"
 
 # Many that do not read, and one that answers, of one stack.
 pushes=

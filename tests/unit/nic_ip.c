@@ -97,6 +97,60 @@ static void test_is_ours(void **state)
 	}
 }
 
+/* A packet of TCP with nothing in it. */
+static void send_packet(unsigned family, const struct vtoe_address *to,
+			const char *from)
+{
+	struct vtoe_address source = at(from);
+	int fd = ip_raw_socket(family);
+	uint8_t p[60] = { 0x45 };
+	struct iovec iov = { p, 40 };
+
+	assert_true(fd >= 0);
+	if (family == VTOE_AF_INET) {
+		p[3] = 40;
+		p[8] = 64;
+		p[9] = 6;
+		memcpy(p + 12, source.ip, 4);
+		memcpy(p + 16, to->ip, 4);
+	} else {
+		iov.iov_len = 60;
+		p[0] = 0x60;
+		p[5] = 20;
+		p[6] = 6;
+		p[7] = 64;
+		memcpy(p + 8, source.ip, 16);
+		memcpy(p + 24, to->ip, 16);
+	}
+	assert_int_equal(ip_send(fd, to, &iov, 1), 0);
+	close(fd);
+}
+
+static void unreached(unsigned family, const char *to, const char *from)
+{
+	struct vtoe_address a = at(to), got;
+	int fd = ip_error_socket(family), i;
+
+	assert_true(fd >= 0);
+	assert_false(ip_next_unreached(fd, family, &got));
+	send_packet(family, &a, from);
+	for (i = 0; i < 100 && !ip_next_unreached(fd, family, &got); i++)
+		usleep(100000);
+	assert_true(i < 100);
+	a.port = 0;
+	assert_memory_equal(&got, &a, sizeof(a));
+	assert_false(ip_next_unreached(fd, family, &got));
+	close(fd);
+}
+
+/* There is nobody. */
+static void test_unreached(void **state)
+{
+	(void)state;
+	unreached(VTOE_AF_INET, "10.99.0.77", "10.99.0.2");
+	unreached(VTOE_AF_INET6, "fd99::77", "fd99::2");
+}
+
 /* Nothing is left open. */
 static void test_descriptors(void **state)
 {
@@ -122,6 +176,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_route),
 		cmocka_unit_test(test_is_ours),
+		cmocka_unit_test(test_unreached),
 		cmocka_unit_test(test_descriptors),
 	};
 
@@ -137,6 +192,9 @@ int main(void)
 		   " ip -6 addr add fd99::2/64 dev ours nodad;"
 		   " ip -6 addr add fd98::3/64 dev ours nodad;"
 		   " ip link set wire mtu 1400 up; ip link set ours mtu 1400 up;"
+		   " for v in 4 6; do"
+		   " echo 50 >/proc/sys/net/ipv$v/neigh/ours/retrans_time_ms;"
+		   " done;"
 		   " ip route add 192.0.2.0/24 via 10.99.0.1 mtu 1300;"
 		   " ip route add 198.51.100.0/24 via 10.99.0.1 src 10.99.0.3;"
 		   " ip route add 224.0.0.0/4 dev ours"))
