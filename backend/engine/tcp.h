@@ -325,6 +325,13 @@ int tcp_abort(struct tcp_stack *s, int conn, uint64_t now);
 int tcp_free(struct tcp_stack *s, int conn, uint64_t now);
 /* The path's MTU has changed: as in tcp_connect(). */
 int tcp_set_mss(struct tcp_stack *s, int conn, unsigned mss, uint64_t now);
+/*
+ * Behind a time in which the caller knows that nothing arrived, either way: an
+ * ACK goes out, as the last one may be lost and the peer waits for it; what is in
+ * flight is not left to a timer that has backed off (RFC 6069). Attempts that had
+ * no path do not count, but for TCP_OPTION_USER_TIMEOUT.
+ */
+int tcp_path_back(struct tcp_stack *s, int conn, uint64_t now);
 int tcp_set_option(struct tcp_stack *s, int conn, enum tcp_option option,
 		   uint64_t value, uint64_t now);
 int tcp_get_status(const struct tcp_stack *s, int conn, struct tcp_status *out);

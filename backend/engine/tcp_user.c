@@ -245,6 +245,23 @@ int tcp_set_mss(struct tcp_stack *s, int conn, unsigned mss, uint64_t now)
 	return 0;
 }
 
+int tcp_path_back(struct tcp_stack *s, int conn, uint64_t now)
+{
+	struct tcp_conn *c = tcp_conn_named(s, conn);
+
+	if (!c)
+		return -EBADF;
+	c->backoff = 0;
+	if (c->tries > 1) /* the first of them has its time (first_try) */
+		c->tries = 1;
+	if (c->send_timer != TCP_TIMER_OFF)
+		c->send_at = now;
+	if (tcp_state_synchronized(c->state))
+		c->ack_now = true;
+	tcp_conn_touch(s, c);
+	return 0;
+}
+
 static int set_option(struct tcp_stack *s, struct tcp_conn *c,
 		      enum tcp_option option, uint64_t value, uint64_t now)
 {

@@ -225,6 +225,9 @@ static void user(struct run *r, uint8_t action)
 		tcp_timers(r->tcp, r->now);
 		break;
 	}
+	case 14:
+		tcp_path_back(r->tcp, r->conn, r->now);
+		break;
 	default:
 		take_output(r, 255);
 	}

@@ -377,7 +377,8 @@ same_hash() {
 	[ -n "$1" ] && [ "$1" = "$2" ] || fail "$3: SHA-256 differs: ${2:-none}"
 }
 
-# make_nginx_conf WORKERS: to serve $RUN/www on port 8080, IPv4 and IPv6.
+# make_nginx_conf WORKERS: to serve $RUN/www on port 8080, IPv4 and IPv6. More
+# directives in NGINX_KEYS.
 make_nginx_conf() {
 	mkdir -p "$RUN/www" "$RUN/nginx"
 	cat >"$RUN/nginx.conf" <<-END
@@ -396,6 +397,7 @@ make_nginx_conf() {
 			fastcgi_temp_path $RUN/nginx/fastcgi;
 			uwsgi_temp_path $RUN/nginx/uwsgi;
 			scgi_temp_path $RUN/nginx/scgi;
+			${NGINX_KEYS:-}
 			server {
 				listen 8080;
 				listen [::]:8080;

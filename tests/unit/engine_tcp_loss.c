@@ -2,8 +2,9 @@
 /*
  * engine_tcp_loss - losses are found and repaired: by RACK and SACK, by a tail
  * loss probe, by duplicate ACKs, by timeouts that back off; needless reductions
- * are taken back; the receiver's SACK blocks are right; congestion windows move
- * as their RFCs say; a smaller path MTU is not congestion.
+ * are taken back; a path that is back is used at once; the receiver's SACK blocks
+ * are right; congestion windows move as their RFCs say; a smaller path MTU is not
+ * congestion.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -247,6 +248,65 @@ static void test_user_timeout(void **state)
 	QUIET(&s);
 	script_events(&s);
 	assert_int_equal(s.error, ETIMEDOUT);
+	script_end(&s);
+}
+
+/* Nothing arrived, and now it does again: the peer hears at once what came, and
+ * so does it of what it has not; the time since counts, the attempts do not. */
+static void test_path_back(void **state)
+{
+	struct script s;
+	uint64_t rto;
+	unsigned i;
+
+	(void)state;
+	script_config(&s);
+	s.config.sack = false;
+	s.config.retries = 5;
+	begin(&s);
+	IN(&s, A_, 1, 1000, 1);
+	IN(&s, A_ | P_, 1001, 1000, 1);
+	OUT(&s, A_, 1, 0, 2001);
+	assert_int_equal(tcp_path_back(s.tcp, s.conn, s.now), 0);
+	OUT(&s, A_, 1, 0, 2001); /* the first was lost */
+	QUIET(&s);
+	script_read(&s);
+	tcp_send(s.tcp, s.conn, 2000, 0, s.now);
+	OUT(&s, A_ | P_, 1, 2000, 2001);
+	rto = script_status(&s).rto;
+	for (i = 0; i < 4; i++) {
+		script_wait(&s, rto << i);
+		OUT(&s, A_ | P_, 1, 1000, 2001);
+	}
+	assert_int_equal(tcp_path_back(s.tcp, s.conn, s.now), 0);
+	script_wait(&s, 0);
+	OUT(&s, A_ | P_, 1, 1000, 2001);
+	QUIET(&s);
+	for (i = 1; i < 4; i++) {
+		script_wait(&s, (rto << i) - 1);
+		QUIET(&s);
+		script_wait(&s, 1);
+		OUT(&s, A_ | P_, 1, 1000, 2001);
+	}
+	IN(&s, A_, 2001, 0, 2001);
+	script_events(&s);
+	assert_int_equal(s.error, 0);
+	/* from the first timeout on a second */
+	tcp_set_option(s.tcp, s.conn, TCP_OPTION_USER_TIMEOUT, SECONDS, s.now);
+	tcp_send(s.tcp, s.conn, 10, 0, s.now);
+	OUT(&s, A_ | P_, 2001, 10, 2001);
+	script_wait(&s, script_status(&s).rto);
+	OUT(&s, A_ | P_, 2001, 10, 2001);
+	script_wait(&s, 900 * MS);
+	OUT(&s, A_ | P_, 2001, 10, 2001);
+	tcp_path_back(s.tcp, s.conn, s.now);
+	script_wait(&s, 0);
+	OUT(&s, A_ | P_, 2001, 10, 2001);
+	script_wait(&s, SECONDS);
+	QUIET(&s);
+	script_events(&s);
+	assert_int_equal(s.error, ETIMEDOUT);
+	assert_int_equal(tcp_path_back(s.tcp, -1, s.now), -EBADF);
 	script_end(&s);
 }
 
@@ -540,6 +600,7 @@ int main(void)
 		cmocka_unit_test(test_karn),
 		cmocka_unit_test(test_lost_ack),
 		cmocka_unit_test(test_user_timeout),
+		cmocka_unit_test(test_path_back),
 		cmocka_unit_test(test_newreno),
 		cmocka_unit_test(test_merged_duplicates),
 		cmocka_unit_test(test_needless_timeout),

@@ -5,7 +5,8 @@
  *
  * Sends complete when their bytes are queued; the ring grows, wraps and empties;
  * every byte arrives once and in order, both ways at once, with one packet in
- * fifty lost each way. Closing behind sends that wait loses nothing.
+ * fifty lost each way. Closing behind sends that wait loses nothing. A wire
+ * that was cut is used at once when it is back.
  */
 #include "path_guest.h"
 
@@ -15,6 +16,7 @@
 #include "stack_tun.h"
 
 extern struct tun stack_tun;
+extern struct own own;
 
 enum { TOTAL = 3000000, CHUNK = 60000, AHEAD = 8 };
 
@@ -245,6 +247,38 @@ static void test_unreachable(void **state)
 	stop();
 }
 
+/* The wire was cut, for so long that TCP would wait for seconds more. */
+static void test_wire_back(void **state)
+{
+	uint8_t got[10];
+	struct guest g;
+	uint32_t id;
+	int peer, i;
+
+	(void)state;
+	start();
+	join(&g);
+	id = connected(&g, &peer);
+	stack_tun.loss = 10000;
+	entry(&g, VTOE_OP_SEND, id, 3)->length = sizeof(got);
+	submit(&g);
+	assert_int_equal(wait_cqe(&g).result, sizeof(got));
+	for (i = 0; i < 6; i++)
+		pass(200u << i);
+	stack_tun.loss = 0;
+	for (i = 0; i < 10; i++)
+		turn();
+	assert_int_equal(recv(peer, got, sizeof(got), MSG_DONTWAIT), -1);
+	while (own.claims[stack_tun.back_claim].state != OWN_CLAIM_READY)
+		stack_tun.back_claim++;
+	stack_tun.back = true;
+	turn();
+	assert_int_equal(receive_peer(peer, got, sizeof(got)), sizeof(got));
+	close_stream(&g, id, peer);
+	leave(&g);
+	stop();
+}
+
 /* A claim that is given while its stream goes, in every order. */
 static void test_closed_meanwhile(void **state)
 {
@@ -285,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_close_behind),
 		cmocka_unit_test(test_refused_and_reset),
 		cmocka_unit_test(test_unreachable),
+		cmocka_unit_test(test_wire_back),
 		cmocka_unit_test(test_closed_meanwhile),
 	};
 

@@ -247,6 +247,12 @@ static bool tun_next(struct wire *w, struct wire_event *e, uint64_t now_us)
 		tun_answer(t, e);
 		return true;
 	}
+	if (t->back) {
+		t->back = false;
+		e->kind = WIRE_BACK;
+		e->claim = t->back_claim;
+		return true;
+	}
 	if (t->no_way_conn > 0) {
 		e->kind = WIRE_UNREACHABLE;
 		e->conn = t->no_way_conn;

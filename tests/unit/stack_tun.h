@@ -33,6 +33,8 @@ struct tun {
 	uint64_t lost, buffers; /* buffers: that were not given back */
 	bool no_way;
 	int no_way_conn; /* whose segment it refused; 0: none */
+	bool back; /* the claim behind it is to be told so */
+	uint32_t back_claim;
 	uint8_t packet[65536];
 };
 

@@ -50,6 +50,7 @@ struct own_claim {
 	uint8_t state;	   /* enum own_claim_state */
 	bool port;
 	bool self;	   /* to ourselves: the wire does not know of it */
+	bool back;	   /* its connections are to know that it is */
 	bool closed;	   /* TCP has waited for the peer's last words */
 	int listener;	   /* of TCP; 0: none */
 	int error;
@@ -126,6 +127,7 @@ struct own {
 	struct own_claim *claims;
 	uint32_t claim_max, claim_used;
 	uint32_t claim_top; /* those from here on are free */
+	bool back;	  /* some claims are */
 	struct list late; /* claims, by time */
 	uint32_t late_count;
 	struct list conns[OWN_BUCKETS];
@@ -216,6 +218,8 @@ void own_conn_event(struct own_conn *c, uint32_t what, int error);
 void own_conn_unreachable(struct own *o, int id, int result);
 /* The application has closed it, or it was never accepted. */
 void own_conn_leave(struct own_conn *c, bool abort);
+/* Those of claims that are back go on at once. */
+void own_conn_back_all(struct own *o);
 /* Frees it, if TCP is through and no stream has it. */
 void own_conn_try_free(struct own_conn *c);
 /* How many more bytes it takes; how many it has taken. */

@@ -344,6 +344,27 @@ void own_conn_unreachable(struct own *o, int id, int result)
 	stream_op_end(&st->s);
 }
 
+void own_conn_back_all(struct own *o)
+{
+	struct list *at;
+	uint32_t i;
+
+	if (!o->back)
+		return;
+	for (i = 0; i < OWN_BUCKETS; i++) {
+		for (at = o->conns[i].next; at != &o->conns[i]; at = at->next) {
+			struct own_conn *c = list_entry(at, struct own_conn,
+							hash_node);
+
+			if (c->claim->back && !c->local)
+				tcp_path_back(o->tcp, c->id, o->device.now_us);
+		}
+	}
+	for (i = 0; i < o->claim_top; i++)
+		o->claims[i].back = false;
+	o->back = false;
+}
+
 void own_conn_leave(struct own_conn *c, bool abort)
 {
 	struct own *o = c->own;

@@ -90,6 +90,8 @@ static bool own_receive(struct own *o, bool *busy)
 		*busy = true;
 		if (o->event.kind == WIRE_CLAIMED)
 			own_claim_answer(o, &o->event);
+		else if (o->event.kind == WIRE_BACK)
+			o->back = o->claims[o->event.claim].back = true;
 		else if (o->event.kind == WIRE_UNREACHABLE)
 			own_conn_unreachable(o, o->event.conn,
 					     o->event.result);
@@ -189,6 +191,7 @@ void toe_issue(struct device *d, bool *busy)
 	own_deferred(o);
 	all = own_receive(o, busy);
 	own_local_receive(o, busy);
+	own_conn_back_all(o);
 	if (tcp_next_timer(o->tcp) <= d->now_us)
 		tcp_timers(o->tcp, d->now_us);
 	own_events(o, busy);

@@ -6,7 +6,8 @@
  * happened is asked for (next), so nothing here calls upward. A claim is named by
  * the caller; it must not be named again before the wire has answered it and it
  * was given up. A wire that loses its other end keeps the claims and gets them
- * again: to the caller that is a time in which packets are lost.
+ * again: to the caller that is a time in which packets are lost, and it is told
+ * when that is over.
  */
 #ifndef VTOE_STACK_WIRE_H
 #define VTOE_STACK_WIRE_H
@@ -21,6 +22,7 @@
 
 enum wire_event_kind {
 	WIRE_CLAIMED, /* the answer to a claim, once */
+	WIRE_BACK,    /* a claim that had no other end has one again */
 	WIRE_PACKET,
 	WIRE_UNREACHABLE, /* a segment that was sent; nothing is owed for it */
 };
@@ -35,7 +37,7 @@ struct wire_buffer {
 struct wire_event {
 	enum wire_event_kind kind;
 	/* WIRE_CLAIMED */
-	uint32_t claim;
+	uint32_t claim;		   /* of _BACK, too */
 	int result;		   /* 0 or -errno; of _UNREACHABLE, too */
 	struct vtoe_address local; /* zeros in a PORT claim: any */
 	uint32_t mtu;

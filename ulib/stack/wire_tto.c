@@ -301,7 +301,7 @@ static void tto_unclaim(struct wire *w, uint32_t claim)
 	c->state = CLAIM_NONE;
 }
 
-/* -> true: the caller waits for this answer */
+/* -> true: *e is filled */
 static bool claim_answered(struct wire_tto *t, const struct vtoe_cqe *cqe,
 			   struct wire_event *e)
 {
@@ -330,12 +330,12 @@ static bool claim_answered(struct wire_tto *t, const struct vtoe_cqe *cqe,
 		else
 			c->what.port = cqe->u.address.port;
 	}
-	e->kind = WIRE_CLAIMED;
+	e->kind = wanted ? WIRE_CLAIMED : WIRE_BACK;
 	e->claim = i;
 	e->result = cqe->result < 0 ? cqe->result : 0;
 	e->local = cqe->u.address;
 	e->mtu = cqe->length;
-	return wanted;
+	return true;
 }
 
 /* -- the worker comes and goes --------------------------------------------- */
