@@ -5,7 +5,8 @@
 # none can run, `auto` does without it; it finds the next worker also by a
 # relative path; SIGTERM ends it only when its programs have ended; then it leaves
 # nothing behind. If it is killed, programs have an error and do not hang. An
-# exchange rings the worker's bell once. To connect where nobody is fails soon.
+# exchange rings the worker's bell once. What its programs say to each other waits
+# for no worker. To connect where nobody is fails soon.
 # Programs that do not read what they are sent do not take from the others what
 # these receive with.
 . "$(dirname "$0")/../lib/net.sh"
@@ -118,6 +119,25 @@ for host in 10.77.0.99 "[fd77::99]"; do
 	[ $took -lt 20000 ] || fail "nobody: it took $took ms"
 done
 wait_for 10 left_nothing || fail "nobody: something is left"
+
+# While nobody answers at the device, programs of one stack talk to each other.
+start local app sh -c "$PROGS/echo 7000 & sleep 1
+	$PROGS/rr $APP4 7000 4000; kill \$!"
+local=$STARTED
+wait_listening app 7000
+sleep 1.5
+worker=$(worker_pid)
+kill -STOP "$VTOED_PID"
+kill -KILL "$worker" || error "no worker"
+finish "$local" 20 "rr to itself" || fail "local: $(cat "$RUN/local.log")"
+kill -CONT "$VTOED_PID"
+worst=$(sed -n 's/^worst //p' "$RUN/local.log")
+say "local, without a worker: at most $worst us"
+[ "$worst" -lt 1000000 ] || fail "local: $(cat "$RUN/local.log")"
+wait_for 10 new_worker || fail "no new worker"
+wait_for 20 left_nothing || fail "local: something is left"
+# the port of a listener that ended meanwhile is nobody's after 10 s
+wait_for 20 stat_is tto_claims 0 || fail "local: its claim is left"
 
 # Many that do not read, and one that answers, of one stack.
 pushes=

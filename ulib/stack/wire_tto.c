@@ -31,34 +31,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <vtoe.h>
+#include "stack/wire_session.h"
 
 enum {
-	SLOTS_MAX = 128,
-	BUFFERS_MAX = 1024,
-	BUFFER_BYTES = 16384,
-	SLOT_BYTES = 65536 + 4096,
 	COPY_BYTES = BUFFER_BYTES / 8, /* so much and less is copied out */
-	SQ = 1024,
-	CQ = 4096,
-	SPARE = 8, /* slots that one large segment may need */
 	RETRY_US = 20000,
 	RETRY_MAX_US = 1000000,
+	OPENING_US = 5000, /* a session that is being opened is looked for */
 	OWED_US = 5000, /* buffers that found no room are offered again */
 	ASK_AGAIN_US = 1000000,
-	ANSWER_MS = 1000,
-	/* Long: a Xen guest grants all of the connection's memory first, and
-	 * while there is no worker there is nothing else to do. */
-	OPEN_MS = 5000,
 };
-
-/* user_data: kind, number of the asking, claim or slot */
-enum { USER_CLAIM = 1, USER_UNCLAIM, USER_SEGMENT, USER_BUFFERS };
-#define USER(kind, asking, i) \
-	((uint64_t)(kind) << 56 | (uint64_t)((asking) & 0xffffff) << 32 | (i))
-#define USER_KIND(u) ((unsigned)((u) >> 56))
-#define USER_ASKING(u) ((uint32_t)((u) >> 32 & 0xffffff))
-#define USER_INDEX(u) ((uint32_t)(u))
 
 enum claim_state { CLAIM_NONE, CLAIM_WANTED, CLAIM_IN_FORCE, CLAIM_LOST };
 
@@ -70,42 +52,11 @@ struct tto_claim {
 	struct wire_claim what;
 };
 
-struct session;
-struct tto_buffer {
-	struct wire_buffer b; /* first */
-	struct session *session; /* NULL: memory of its own */
-	bool lent; /* the worker has it */
-};
-
-/* What there is with one worker. */
-struct session {
-	struct session *next; /* of those that are over */
-	struct vtoe *ctx;
-	struct vtoe_lane *lane;
-	uint8_t *slots, *memory;
-	uint64_t slots_key, slots_offset;
-	uint64_t key, offset; /* of the buffers */
-	uint32_t slot_count, buffer_count;
-	uint32_t out; /* buffers that TCP has */
-	struct tto_buffer *buffers;
-	uint32_t free_slots;
-	uint64_t since_us;
-	bool unwatched;
-	bool want_all; /* to hear of segments that were sent, too */
-	bool slot_busy[SLOTS_MAX]; /* has a segment that is under way */
-	int slot_conn[SLOTS_MAX];  /* of TCP, whose it is */
-	uint16_t free_slot[SLOTS_MAX];
-	/* given back, but the queue to the worker had no room */
-	uint16_t *owed;
-	uint32_t owed_count;
-	uint32_t back; /* given back, and not yet submitted */
-	bool due;      /* what is staged besides them is to be submitted */
-};
-
 struct wire_tto {
 	struct wire wire; /* first */
 	char *path;
 	struct session *now, *over;
+	struct session_opener opener;
 	struct vtoe_device_page page;
 	struct tto_claim *claims;
 	uint32_t claim_count;
@@ -123,130 +74,6 @@ struct wire_tto {
 static struct wire_tto *tto_of(struct wire *w)
 {
 	return (struct wire_tto *)w;
-}
-
-/* -- sessions -------------------------------------------------------------- */
-
-static void session_free(struct session *s)
-{
-	if (s->lane)
-		vtoe_lane_close(s->lane);
-	if (s->ctx)
-		vtoe_close(s->ctx);
-	free(s->buffers);
-	free(s->owed);
-	free(s);
-}
-
-static uint32_t least(uint64_t a, uint64_t b)
-{
-	return (uint32_t)(a < b ? a : b);
-}
-
-static int session_memory(struct session *s)
-{
-	uint64_t room = vtoe_device(s->ctx)->memory_bytes / 3;
-	uint32_t i;
-
-	s->slot_count = least(SLOTS_MAX, room / SLOT_BYTES);
-	s->buffer_count = least(BUFFERS_MAX, room / BUFFER_BYTES);
-	if (s->slot_count < 2 * SPARE || s->buffer_count < 64)
-		return -ENOMEM;
-	s->slots = vtoe_alloc(s->ctx, (size_t)s->slot_count * SLOT_BYTES);
-	s->memory = vtoe_alloc(s->ctx, (size_t)s->buffer_count * BUFFER_BYTES);
-	s->buffers = calloc(s->buffer_count, sizeof(*s->buffers));
-	s->owed = calloc(s->buffer_count, sizeof(*s->owed));
-	if (!s->slots || !s->memory || !s->buffers || !s->owed)
-		return -ENOMEM;
-	for (i = 0; i < s->slot_count; i++)
-		s->free_slot[s->free_slots++] = (uint16_t)i;
-	for (i = 0; i < s->buffer_count; i++) {
-		s->buffers[i].b.at = s->memory + (size_t)i * BUFFER_BYTES;
-		s->buffers[i].session = s;
-	}
-	i = vtoe_translate(s->ctx, s->slots, 1, &s->slots_key,
-			   &s->slots_offset) ||
-	    vtoe_translate(s->ctx, s->memory, 1, &s->key, &s->offset);
-	return i ? -EFAULT : 0;
-}
-
-static struct vtoe_sqe *session_sqe(struct session *s)
-{
-	struct vtoe_sqe *sqe = vtoe_get_sqe(s->lane);
-
-	/* the worker takes them at once, unless it is dead */
-	if (!sqe && !vtoe_wait_sqe(s->lane, ANSWER_MS))
-		sqe = vtoe_get_sqe(s->lane);
-	s->due = true;
-	return sqe;
-}
-
-/* Lends `count` buffers from `first` on. -> false: no room, or it is dead */
-static bool session_lend(struct session *s, uint32_t first, uint32_t count)
-{
-	struct vtoe_sqe *sqe = vtoe_get_sqe(s->lane);
-	uint32_t i;
-
-	if (!sqe)
-		return false;
-	vtoe_sqe_set(sqe, VTOE_OP_AGGREGATE, 0, USER(USER_BUFFERS, 0, 0));
-	sqe->key = s->key;
-	sqe->offset = s->offset + (uint64_t)first * BUFFER_BYTES;
-	sqe->length = count * BUFFER_BYTES;
-	sqe->op_flags = count;
-	for (i = 0; i < count; i++)
-		s->buffers[first + i].lent = true;
-	s->back += count;
-	return true;
-}
-
-/* Those that are still to be lent. */
-static void session_lend_owed(struct session *s)
-{
-	while (s->owed_count && session_lend(s, s->owed[s->owed_count - 1], 1))
-		s->owed_count--;
-}
-
-static int session_open(const char *path, struct session **out)
-{
-	struct vtoe_params params = {
-		.path = path,
-		.name = "vtoe-stack",
-		.timeout_ms = OPEN_MS,
-	};
-	struct session *s = calloc(1, sizeof(*s));
-	int rc;
-
-	if (!s)
-		return -ENOMEM;
-	rc = vtoe_open(&s->ctx, &params);
-	if (rc)
-		s->ctx = NULL;
-	if (!rc && !(vtoe_device(s->ctx)->features & VTOE_F_TTO))
-		rc = -EOPNOTSUPP;
-	if (!rc)
-		rc = vtoe_lane_open(s->ctx, &s->lane, SQ, CQ, 0);
-	if (!rc)
-		rc = session_memory(s);
-	if (rc) {
-		session_free(s);
-		return rc;
-	}
-	vtoe_lane_set_spin(s->lane, 0);
-	(void)session_lend(s, 0, s->buffer_count); /* the queue is empty */
-	*out = s;
-	return 0;
-}
-
-static bool session_is_ours(const struct session *s, uint64_t key,
-			    uint64_t offset, uint64_t length, uint32_t *which)
-{
-	uint64_t at = offset - s->offset, i = at / BUFFER_BYTES;
-
-	*which = (uint32_t)i;
-	return key == s->key && offset >= s->offset && !(at % BUFFER_BYTES) &&
-	       i < s->buffer_count && length <= BUFFER_BYTES &&
-	       s->buffers[i].lent;
 }
 
 /* -- claims ---------------------------------------------------------------- */
@@ -355,6 +182,11 @@ static void session_let_go(struct wire_tto *t, struct session *s)
 	session_free(s);
 }
 
+static uint64_t twice(uint64_t us)
+{
+	return 2 * us < RETRY_MAX_US ? 2 * us : RETRY_MAX_US;
+}
+
 static void tto_lost(struct wire_tto *t, uint64_t now_us)
 {
 	static const uint64_t one = 1;
@@ -366,7 +198,7 @@ static void tto_lost(struct wire_tto *t, uint64_t now_us)
 	t->retry_us = now_us;
 	if (now_us - s->since_us < RETRY_MAX_US) { /* one that fails at once */
 		t->retry_us += t->retry_after;
-		t->retry_after = least(2 * t->retry_after, RETRY_MAX_US);
+		t->retry_after = twice(t->retry_after);
 	} else {
 		t->retry_after = RETRY_US;
 	}
@@ -384,13 +216,6 @@ static void tto_lost(struct wire_tto *t, uint64_t now_us)
 	t->over = s;
 	tto_partial_drop(t);
 	session_let_go(t, s);
-}
-
-static void session_submit(struct session *s)
-{
-	s->due = false;
-	s->back = 0;
-	vtoe_submit(s->lane);
 }
 
 static void claims_ask_all(struct wire_tto *t)
@@ -421,18 +246,23 @@ static void tto_use(struct wire_tto *t, struct session *s, uint64_t now_us)
 static bool tto_again(struct wire_tto *t, uint64_t now_us)
 {
 	struct session *s;
+	int rc;
 
 	if (t->now)
 		return true;
 	if (now_us < t->retry_us)
 		return false;
-	if (session_open(t->path, &s)) {
-		t->retry_us = now_us + t->retry_after;
-		t->retry_after = least(2 * t->retry_after, RETRY_MAX_US);
-		return false;
+	rc = session_opener_ask(&t->opener, t->path, &s);
+	if (!rc) {
+		tto_use(t, s, now_us);
+		return true;
 	}
-	tto_use(t, s, now_us);
-	return true;
+	t->retry_us = now_us + OPENING_US;
+	if (rc != -EAGAIN) {
+		t->retry_us = now_us + t->retry_after;
+		t->retry_after = twice(t->retry_after);
+	}
+	return false;
 }
 
 /* -- receiving ------------------------------------------------------------- */
@@ -649,7 +479,9 @@ static unsigned tto_room(struct wire *w)
 {
 	const struct session *s = tto_of(w)->now;
 
-	return s && s->free_slots > SPARE ? s->free_slots - SPARE : 0;
+	if (!s) /* lost; but what goes to ourselves, which comes to no wire */
+		return SLOTS_MAX;
+	return s->free_slots > SPARE ? s->free_slots - SPARE : 0;
 }
 
 static void address_put(struct vtoe_address *to, const struct tcp_tuple *t,
@@ -877,6 +709,7 @@ void wire_tto_close(struct wire *w)
 	struct wire_tto *t = tto_of(w);
 	struct session *s, *next;
 
+	session_opener_end(&t->opener);
 	if (t->now)
 		session_free(t->now);
 	for (s = t->over; s; s = next) {
