@@ -201,8 +201,6 @@ static int network_make_veth(struct network *network, struct rtnl *rtnl,
 		error = rtnl_link_set_alias(rtnl, link.index, alias);
 	if (!error)
 		error = rtnl_link_set_master(rtnl, link.index, bridge->index);
-	if (!error)
-		error = rtnl_link_up(rtnl, link.index);
 	if (error)
 		return network_fail(why, "connecting interface", host, error,
 				    rtnl);
@@ -429,6 +427,27 @@ int network_create(struct network *network, const struct config_guest *guest,
 	if (result)
 		network_destroy(network);
 	return result;
+}
+
+int network_connect(const struct network *network, char *why)
+{
+	struct rtnl_link link;
+	struct rtnl rtnl;
+	int error;
+
+	if (!network->host[0])
+		return 0;
+	error = rtnl_open(&rtnl);
+	if (error)
+		return network_fail(why, "opening", "rtnetlink", error, NULL);
+	error = rtnl_link_get(&rtnl, network->host, &link);
+	if (!error)
+		error = rtnl_link_up(&rtnl, link.index);
+	if (error)
+		network_fail(why, "starting interface", network->host, error,
+			     &rtnl);
+	rtnl_close(&rtnl);
+	return error ? -1 : 0;
 }
 
 /* Removes an interface by name, in the current namespace. */
