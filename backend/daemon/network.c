@@ -390,11 +390,13 @@ static int network_make(struct network *network, struct rtnl *rtnl,
 }
 
 static int network_use(struct network *network,
-		       const struct config_guest *guest, char *why)
+		       const struct config_guest *guest, const char *run_dir,
+		       char *why)
 {
 	network->netns = netns_open(network->netns_name);
 	if (network->netns >= 0)
-		return network_work_inside(network, guest, why);
+		return left_over_note(network, guest, run_dir, why) ||
+		       network_work_inside(network, guest, why) ? -1 : 0;
 	network->netns = -1;
 	return network_refuse(why, "there is no network namespace \"%s\": see "
 			      "`ip netns` for those that exist",
@@ -415,7 +417,7 @@ int network_create(struct network *network, const struct config_guest *guest,
 	network->address4 = guest->address4;
 	network->address6 = guest->address6;
 	if (guest->uplink == CONFIG_UPLINK_NETNS) {
-		result = network_use(network, guest, why);
+		result = network_use(network, guest, run_dir, why);
 	} else {
 		error = rtnl_open(&rtnl);
 		if (error)
