@@ -380,7 +380,9 @@ static int config_check_network(const struct config_guest *guest,
 				     "it is: remove its mac, mtu, address and "
 				     "gateway", guest->name,
 				     guest->uplink_name);
-	if (guest->uplink == CONFIG_UPLINK_NETNS && guest->netns[0])
+	/* the same: it was checked before */
+	if (guest->uplink == CONFIG_UPLINK_NETNS && guest->netns[0] &&
+	    strcmp(guest->netns, guest->uplink_name))
 		return config_refuse(error, "guest %s names a namespace twice: "
 				     "remove netns, or the uplink %s",
 				     guest->name, guest->uplink_name);

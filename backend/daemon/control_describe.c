@@ -127,6 +127,7 @@ struct json_object *control_describe_guest(const struct guest *guest)
 		      guest->config.socket);
 	json_object_object_add(object, "services", describe_services(guest));
 	describe_text(object, "tto_failure", guest_tto_failure(guest));
+	describe_text(object, "unpinned", guest->steering.unpinned);
 	describe_text(object, "failure", guest->failure);
 	return object;
 }

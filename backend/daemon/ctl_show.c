@@ -21,7 +21,8 @@ static const char *show_text(struct json_object *object, const char *key)
 	return value ? json_object_get_string(value) : "-";
 }
 
-/* Below the tables of guests: who has to do without it, and why. */
+/* Below the tables of guests: who has to do without it, or without a part of it,
+ * and why. */
 static void show_tto_failure(struct json_object *guest)
 {
 	struct json_object *why = NULL;
@@ -29,6 +30,11 @@ static void show_tto_failure(struct json_object *guest)
 	json_object_object_get_ex(guest, "tto_failure", &why);
 	if (why)
 		printf("guest %s: TTO is not offered: %s\n",
+		       show_text(guest, "name"), json_object_get_string(why));
+	why = NULL;
+	json_object_object_get_ex(guest, "unpinned", &why);
+	if (why)
+		printf("guest %s: its TTO claims end with vtoed: %s\n",
 		       show_text(guest, "name"), json_object_get_string(why));
 }
 

@@ -12,10 +12,11 @@
  * not there: guest_xen.c says when a worker starts and ends.
  *
  * The network, its steering and the listening socket live from attach to gone;
- * workers come and go. One that ends is followed by the next at once. If one
- * after another ends within QUICK_MS, each waits twice as long as the one before
- * it, up to BACKOFF_MAX_MS: a guest that kills its worker with every request
- * costs the machine little.
+ * the network is connected when it is steered, as there may be claims that an
+ * earlier supervisor left. Workers come and go. One that ends is followed by the
+ * next at once. If one after another ends within QUICK_MS, each waits twice as
+ * long as the one before it, up to BACKOFF_MAX_MS: a guest that kills its worker
+ * with every request costs the machine little.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +55,10 @@ void guest_finish(struct guest *guest)
 		guest->listener = -1;
 	}
 	cgroup_remove(host->cgroup, guest->config.name);
-	steering_close(&guest->steering);
+	if (host->hands_over)
+		steering_hand_over(&guest->steering);
+	else
+		steering_close(&guest->steering, &guest->config, host->run_dir);
 	network_destroy(&guest->network);
 	vtoe_log(VTOE_LOG_INFO, "guest %s: detached", guest->config.name);
 	host->gone(guest);
@@ -282,7 +286,10 @@ struct guest *guest_attach(struct guest_host *host,
 						  GUEST_WHY_MAX);
 	if (!guest->xen && guest->listener < 0)
 		goto destroy_network;
-	steering_open(&guest->steering, &guest->network, config);
+	steering_open(&guest->steering, &guest->network, config,
+		      host->run_dir);
+	if (network_connect(&guest->network, why))
+		goto close_listener;
 	if (guest_probe(guest) && guest_begin(guest, why))
 		goto close_listener;
 	return guest;
@@ -291,7 +298,7 @@ close_listener:
 		unlink(config->socket);
 		close(guest->listener);
 	}
-	steering_close(&guest->steering);
+	steering_close(&guest->steering, config, host->run_dir);
 destroy_network:
 	cgroup_remove(host->cgroup, config->name);
 	network_destroy(&guest->network);

@@ -50,6 +50,7 @@ struct guest_host {
 	/* All that it had is gone; the owner calls guest_free(). */
 	void (*gone)(struct guest *guest);
 	void *owner;
+	bool hands_over; /* claims are left to the next supervisor */
 	struct xen_host *xen; /* guest_xen.c's; NULL: no such guest yet */
 };
 

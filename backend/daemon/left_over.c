@@ -3,9 +3,10 @@
  * left_over.c - what a supervisor that was killed leaves behind
  *
  * A note is a small text file, RUN_DIR/NAME.state, with three lines: the name
- * of the guest's namespace, the kernel's number of it, and the path of the
- * guest's socket. It is written before any of them exists under that name, and
- * removed after they are gone. The numbers tell our namespace from another
+ * of the guest's namespace ("-": it is not ours), the kernel's number of it, and
+ * the path of the guest's socket. It is written before any of them exists under
+ * that name, and removed after they are gone. The socket is removed although a
+ * worker may have it for a moment more: nobody else has its path. The numbers tell our namespace from another
  * with the same name; interfaces go with their namespace. run_dir is on a file
  * system that a reboot empties, and is locked by one supervisor at a time.
  */
@@ -36,7 +37,8 @@ int left_over_note(struct network *network, const struct config_guest *guest,
 		goto fail;
 	strcpy(network->state_path, path);
 	written = fprintf(note, "netns %s\ninode %" PRIu64 "\nsocket %s\n",
-			  network->netns_name, network->inode, guest->socket);
+			  network->ours ? network->netns_name : "-",
+			  network->inode, guest->socket);
 	if (!fclose(note) && written > 0)
 		return 0;
 fail:
@@ -93,7 +95,8 @@ static void left_over_clean_one(const char *path)
 {
 	struct left_over left;
 	struct stat st;
-	int error;
+	int error = 0;
+	bool ours;
 
 	if (left_over_read(path, &left)) {
 		/* Killed while it was written: then nothing was named yet. */
@@ -102,8 +105,11 @@ static void left_over_clean_one(const char *path)
 		unlink(path);
 		return;
 	}
-	left_over_clean_links(&left);
-	error = netns_unbind(left.netns, left.inode);
+	ours = strcmp(left.netns, "-");
+	if (ours) {
+		left_over_clean_links(&left);
+		error = netns_unbind(left.netns, left.inode);
+	}
 	if (error == -EBUSY)
 		vtoe_log(VTOE_LOG_WARNING, "network namespace %s is another "
 			 "than the one of %s: left alone", left.netns, path);
@@ -114,7 +120,8 @@ static void left_over_clean_one(const char *path)
 		unlink(left.socket);
 	unlink(path);
 	vtoe_log(VTOE_LOG_INFO, "removed what an earlier vtoed left behind: "
-		 "network namespace %s, socket %s", left.netns, left.socket);
+		 "%s%s%ssocket %s", ours ? "network namespace " : "",
+		 ours ? left.netns : "", ours ? ", " : "", left.socket);
 }
 
 static bool left_over_is_note(const char *name)

@@ -201,8 +201,6 @@ static int network_make_veth(struct network *network, struct rtnl *rtnl,
 		error = rtnl_link_set_alias(rtnl, link.index, alias);
 	if (!error)
 		error = rtnl_link_set_master(rtnl, link.index, bridge->index);
-	if (!error)
-		error = rtnl_link_up(rtnl, link.index);
 	if (error)
 		return network_fail(why, "connecting interface", host, error,
 				    rtnl);
@@ -392,11 +390,13 @@ static int network_make(struct network *network, struct rtnl *rtnl,
 }
 
 static int network_use(struct network *network,
-		       const struct config_guest *guest, char *why)
+		       const struct config_guest *guest, const char *run_dir,
+		       char *why)
 {
 	network->netns = netns_open(network->netns_name);
 	if (network->netns >= 0)
-		return network_work_inside(network, guest, why);
+		return left_over_note(network, guest, run_dir, why) ||
+		       network_work_inside(network, guest, why) ? -1 : 0;
 	network->netns = -1;
 	return network_refuse(why, "there is no network namespace \"%s\": see "
 			      "`ip netns` for those that exist",
@@ -417,7 +417,7 @@ int network_create(struct network *network, const struct config_guest *guest,
 	network->address4 = guest->address4;
 	network->address6 = guest->address6;
 	if (guest->uplink == CONFIG_UPLINK_NETNS) {
-		result = network_use(network, guest, why);
+		result = network_use(network, guest, run_dir, why);
 	} else {
 		error = rtnl_open(&rtnl);
 		if (error)
@@ -429,6 +429,27 @@ int network_create(struct network *network, const struct config_guest *guest,
 	if (result)
 		network_destroy(network);
 	return result;
+}
+
+int network_connect(const struct network *network, char *why)
+{
+	struct rtnl_link link;
+	struct rtnl rtnl;
+	int error;
+
+	if (!network->host[0])
+		return 0;
+	error = rtnl_open(&rtnl);
+	if (error)
+		return network_fail(why, "opening", "rtnetlink", error, NULL);
+	error = rtnl_link_get(&rtnl, network->host, &link);
+	if (!error)
+		error = rtnl_link_up(&rtnl, link.index);
+	if (error)
+		network_fail(why, "starting interface", network->host, error,
+			     &rtnl);
+	rtnl_close(&rtnl);
+	return error ? -1 : 0;
 }
 
 /* Removes an interface by name, in the current namespace. */

@@ -33,6 +33,8 @@ void network_init(struct network *network);
 /* 0, or -1 with @why, and nothing left behind. */
 int network_create(struct network *network, const struct config_guest *guest,
 		   const char *run_dir, char *why);
+/* Frames may come. Before that its end of a veth is down. */
+int network_connect(const struct network *network, char *why);
 /* Undoes all that was made; harmless on an empty one. */
 void network_destroy(struct network *network);
 

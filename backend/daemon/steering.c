@@ -16,6 +16,7 @@
 #include "daemon/ethtool.h"
 #include "daemon/log.h"
 #include "daemon/netns.h"
+#include "daemon/pins.h"
 #include "daemon/steering.h"
 #include "path/tto.h"
 
@@ -77,12 +78,14 @@ static const char *steering_remedy(int error)
 /* Runs in the guest's namespace. */
 static int steering_open_inside(struct steering *steering,
 				const struct network *network,
-				const struct config_guest *guest)
+				const struct config_guest *guest,
+				const char *pins)
 {
 	struct steer_config config = {
 		.claims_max = guest->streams,
 		.queues = 1,
 		.frame_max = tto_frame_max(network->mtu),
+		.pins = pins,
 	};
 	int queues = ethtool_receive_queues(network->inside);
 	int error;
@@ -104,52 +107,75 @@ static int steering_open_inside(struct steering *steering,
 				       network->inside, strerror(-error),
 				       steering_remedy(-error));
 	steering->open = true;
+	if (steering->steer.unpinned)
+		snprintf(steering->unpinned, sizeof(steering->unpinned),
+			 "pinning in %s: %s", pins,
+			 strerror(-steering->steer.unpinned));
 	return 0;
 }
 
 static int steering_try(struct steering *steering,
 			const struct network *network,
-			const struct config_guest *guest)
+			const struct config_guest *guest, const char *run_dir)
 {
+	char pins[PINS_PATH_MAX];
+	bool pinned;
 	int result;
 	int error;
 	int home;
 
 	if (steering_check(steering, network))
 		return -1;
+	pinned = !pins_open(run_dir, guest->name, pins, steering->unpinned);
 	error = netns_enter(network->netns, &home);
 	if (error)
 		return steering_refuse(steering, "entering namespace %s: %s",
 				       network->netns_name, strerror(-error));
-	result = steering_open_inside(steering, network, guest);
+	result = steering_open_inside(steering, network, guest,
+				      pinned ? pins : NULL);
 	netns_leave(home);
 	if (result || !network->host[0])
 		return result;
 	error = ethtool_tx_checksum_off(network->host);
 	if (!error)
 		return 0;
-	steering_close(steering);
 	return steering_refuse(steering, "turning TX checksums of %s off: %s",
 			       network->host, strerror(-error));
 }
 
 void steering_open(struct steering *steering, const struct network *network,
-		   const struct config_guest *guest)
+		   const struct config_guest *guest, const char *run_dir)
 {
 	if (!guest->tto)
 		return;
-	if (steering_try(steering, network, guest))
+	if (steering_try(steering, network, guest, run_dir)) {
+		steering_close(steering, guest, run_dir);
 		vtoe_log(VTOE_LOG_WARNING, "guest %s: TTO is not offered: %s",
 			 guest->name, steering->why);
-	else
-		vtoe_log(VTOE_LOG_INFO, "guest %s: frames are steered on %s "
-			 "(%s XDP)", guest->name, network->inside,
-			 steering->steer.native ? "native" : "generic");
+		return;
+	}
+	vtoe_log(VTOE_LOG_INFO, "guest %s: frames are steered on %s (%s XDP)%s",
+		 guest->name, network->inside,
+		 steering->steer.native ? "native" : "generic",
+		 steering->steer.found ? ", with the claims of an earlier "
+					 "vtoed" : "");
+	if (steering->unpinned[0])
+		vtoe_log(VTOE_LOG_WARNING, "guest %s: claims end with vtoed: "
+			 "%s", guest->name, steering->unpinned);
 }
 
-void steering_close(struct steering *steering)
+void steering_hand_over(struct steering *steering)
 {
 	if (steering->open)
 		steer_close(&steering->steer);
 	steering->open = false;
+	steering->unpinned[0] = '\0';
+}
+
+void steering_close(struct steering *steering, const struct config_guest *guest,
+		    const char *run_dir)
+{
+	steering_hand_over(steering);
+	if (guest->tto)
+		pins_remove(run_dir, guest->name);
 }

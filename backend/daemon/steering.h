@@ -7,6 +7,11 @@
  * descriptors. So no frame of a claim reaches the kernel while there is no
  * worker, and connections outlive one.
  *
+ * They outlive the supervisor too, if it is killed or hands over: program and
+ * claims are pinned (pins.h), and the next one takes them over. Its workers find
+ * the claims as if they were a dead worker's. Where pinning fails, claims end
+ * with vtoed, and `unpinned` says why.
+ *
  * A guest that asks for TTO and cannot have it goes on with TOE alone; `why`
  * has the reason, for the log and for `vtoectl list`. Built as steering_none.c
  * without libbpf.
@@ -28,14 +33,19 @@ struct steering {
 	bool open;
 	uint32_t ifindex;
 	char why[STEERING_WHY_MAX]; /* ""; or it is not open though wanted */
+	char unpinned[STEERING_WHY_MAX]; /* ""; or claims end with vtoed */
 };
 
 void steering_init(struct steering *steering);
 /* If the guest's configuration wants it. A failure is logged and kept in
  * `why`. */
 void steering_open(struct steering *steering, const struct network *network,
-		   const struct config_guest *guest);
-/* The program leaves the interface; harmless if it is not open. */
-void steering_close(struct steering *steering);
+		   const struct config_guest *guest, const char *run_dir);
+/* The program leaves the interface, and claims end; harmless if it is not
+ * open. */
+void steering_close(struct steering *steering, const struct config_guest *guest,
+		    const char *run_dir);
+/* What is pinned stays, for the next supervisor. */
+void steering_hand_over(struct steering *steering);
 
 #endif

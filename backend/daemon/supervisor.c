@@ -7,7 +7,8 @@
  * data. What it owns in the machine (namespaces, interfaces, sockets, groups)
  * it removes when it ends; if it is killed, its workers end by themselves, as
  * their channel closes, and the next supervisor on the same run_dir removes the
- * rest (left_over.c) and starts anew.
+ * rest (left_over.c) and starts anew: all but the claims of the TTO service,
+ * which it takes over (pins.c). SIGUSR2 ends it in order and leaves them too.
  *
  * Start: every guest of the configuration must start, or none does: the first
  * failure stops all that was begun, and the exit status is 1. Only then is
@@ -37,6 +38,7 @@
 #include "daemon/guest_xen.h"
 #include "daemon/left_over.h"
 #include "daemon/notify.h"
+#include "daemon/pins.h"
 #include "daemon/supervisor.h"
 
 static struct guest *supervisor_guest(struct list *at)
@@ -278,8 +280,10 @@ static void supervisor_on_signal(struct loop_watch *watch, uint32_t events)
 		supervisor_reload(s);
 		return;
 	}
-	vtoe_log(VTOE_LOG_INFO, "stopping (%s)",
-		 strsignal((int)info.ssi_signo));
+	s->host.hands_over = info.ssi_signo == SIGUSR2;
+	vtoe_log(VTOE_LOG_INFO, "stopping (%s)%s",
+		 strsignal((int)info.ssi_signo), s->host.hands_over ?
+		 ": claims are left to the next vtoed" : "");
 	notify_send("STOPPING=1");
 	supervisor_stop(s);
 }
@@ -294,6 +298,7 @@ static int supervisor_watch_signals(struct supervisor *s)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGUSR2);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -1;
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -418,6 +423,7 @@ int supervisor_run(const char *config_path, struct config *config)
 	if (supervisor_watch_signals(&s))
 		goto close_loop;
 	left_over_clean(s.config.run_dir);
+	pins_clean(s.config.run_dir, &s.config);
 	cgroup_init(&s.cgroup);
 	s.control = control_open(&s);
 	if (!s.control)
@@ -425,6 +431,8 @@ int supervisor_run(const char *config_path, struct config *config)
 	failed = supervisor_serve(&s);
 	control_close(s.control);
 	guest_xen_close(&s.host);
+	if (!s.host.hands_over)
+		pins_clean(s.config.run_dir, NULL);
 close_cgroup:
 	cgroup_close(&s.cgroup);
 	close(s.signals.fd);

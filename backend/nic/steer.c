@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "nic/steer_pin.h"
 #include "nic/steer_program.h"
 
 /* Linux 5.18's, and in its headers since. */
@@ -36,14 +37,26 @@ static int open_counters(struct steer *s, int *fd)
 
 static int open_maps(struct steer *s, const struct steer_config *c)
 {
-	s->claims = bpf_map_create(BPF_MAP_TYPE_HASH, "vtoe_claims",
-				   sizeof(struct steer_claim), sizeof(uint64_t),
-				   c->claims_max, NULL);
+	if (c->pins)
+		s->claims = steer_pin_find_claims(c->pins, c->claims_max);
+	s->found = s->claims >= 0;
+	if (!s->found)
+		s->claims = bpf_map_create(BPF_MAP_TYPE_HASH, STEER_PIN_CLAIMS,
+					   sizeof(struct steer_claim),
+					   sizeof(uint64_t), c->claims_max,
+					   NULL);
 	if (s->claims < 0)
 		return -errno;
 	s->sockets = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "vtoe_sockets", 4, 4,
 				    c->queues, NULL);
 	return s->sockets < 0 ? -errno : 0;
+}
+
+static void close_one(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 static int load_program(struct steer *s, const struct steer_config *c,
@@ -62,6 +75,8 @@ static int load_program(struct steer *s, const struct steer_config *c,
 	return s->program < 0 ? -errno : 0;
 }
 
+/* Puts the program on the interface: in place of the one of `link`, or with a
+ * link of its own. */
 static int attach(struct steer *s, const struct steer_config *c, int counters,
 		  uint32_t load_flags, uint32_t attach_flags)
 {
@@ -71,15 +86,18 @@ static int attach(struct steer *s, const struct steer_config *c, int counters,
 	rc = load_program(s, c, counters, load_flags);
 	if (rc)
 		return rc;
-	s->link = bpf_link_create(s->program, c->ifindex, BPF_XDP, &opts);
-	if (s->link < 0) {
+	if (s->link >= 0)
+		rc = bpf_link_update(s->link, s->program, NULL) ? -errno : 0;
+	else
+		s->link = bpf_link_create(s->program, c->ifindex, BPF_XDP,
+					  &opts);
+	if (s->link < 0)
 		rc = -errno;
-		close(s->program);
-		s->program = -1;
-		return rc;
-	}
-	s->native = attach_flags == XDP_FLAGS_DRV_MODE;
-	return 0;
+	if (rc)
+		close_one(&s->program);
+	else
+		s->native = attach_flags == XDP_FLAGS_DRV_MODE;
+	return rc;
 }
 
 /*
@@ -98,28 +116,57 @@ static int attach_best(struct steer *s, const struct steer_config *c,
 	return attach(s, c, counters, with_fragments, XDP_FLAGS_SKB_MODE);
 }
 
+/* The program that an earlier one left on the interface is replaced. */
+static int take_over(struct steer *s, const struct steer_config *c,
+		     int counters)
+{
+	uint32_t mode = 0;
+
+	s->link = steer_pin_find_link(c->pins, c->ifindex, &mode);
+	if (s->link < 0)
+		return -ENOENT;
+	if (!attach(s, c, counters, with_fragments, mode) ||
+	    !attach(s, c, counters, 0, mode))
+		return 0;
+	/* the interface has changed, or what we ask of it */
+	steer_pin_remove_link(c->pins);
+	close_one(&s->link);
+	return -ENOENT;
+}
+
+/* What was found there is there. */
+static int leave_pins(const struct steer *s, const char *pins, bool taken_over)
+{
+	int rc = s->found ? 0 : steer_pin_claims(pins, s->claims);
+
+	if (!rc && !taken_over)
+		rc = steer_pin_link(pins, s->link);
+	if (rc)
+		steer_pin_remove(pins);
+	return rc;
+}
+
 int steer_open(struct steer *s, const struct steer_config *c)
 {
+	bool taken_over = false;
 	int counters = -1, rc;
 
-	*s = (struct steer){ -1, -1, -1, -1, false, NULL };
+	*s = (struct steer){ .claims = -1, .sockets = -1, .program = -1,
+			     .link = -1 };
 	rc = open_maps(s, c);
 	if (!rc)
 		rc = open_counters(s, &counters);
-	if (!rc)
+	if (!rc && c->pins)
+		taken_over = !take_over(s, c, counters);
+	if (!rc && !taken_over)
 		rc = attach_best(s, c, counters);
 	if (counters >= 0) /* the program and the mapping have it */
 		close(counters);
 	if (rc)
 		steer_close(s);
+	else if (c->pins)
+		s->unpinned = leave_pins(s, c->pins, taken_over);
 	return rc;
-}
-
-static void close_one(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
 }
 
 void steer_close(struct steer *s)

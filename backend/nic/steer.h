@@ -27,8 +27,13 @@
  *
  * Opening needs CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW, that is the supervisor.
  * The worker gets `claims` and `sockets` as descriptors, and needs of bpf(2)
- * only the calls that update, delete, look up and list elements of maps. Frames are steered
- * until `link` is closed by everyone. Functions return 0, or -errno.
+ * only the calls that update, delete, look up and list elements of maps. Frames
+ * are steered until `link` is closed by everyone, and not in `pins`.
+ *
+ * `pins` is a directory of a bpf file system, where `claims` and `link` are left.
+ * Whoever opens it next takes them over: on the same interface not one frame of
+ * a claim passes up in between (steer_pin.c), on another the claims are in force
+ * from the start. What no longer fits is removed. Functions return 0, or -errno.
  */
 #ifndef VTOE_NIC_STEER_H
 #define VTOE_NIC_STEER_H
@@ -58,6 +63,8 @@ struct steer {
 	int program;
 	int link;
 	bool native; /* in the driver, before the kernel has made an skb */
+	bool found;  /* the claims are those that were left in `pins` */
+	int unpinned; /* 0; or why nothing is left in `pins`: -errno */
 	const uint64_t *counters; /* written by the program */
 };
 
@@ -67,9 +74,11 @@ struct steer_config {
 	uint32_t queues;
 	uint32_t frame_max; /* of the sockets: xsk_frame_max() */
 	bool generic;	    /* do not even try native mode */
+	const char *pins;   /* a directory; NULL: nothing is to be left */
 };
 
 int steer_open(struct steer *s, const struct steer_config *c);
+/* What is in `pins` stays there. */
 void steer_close(struct steer *s);
 
 /* -EEXIST: claimed already; -E2BIG: claims_max. `note` is the caller's. */

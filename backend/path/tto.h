@@ -9,8 +9,8 @@
  * A worker that has the privilege opens the sockets (tto_sockets_open()), in the
  * guest's network namespace; gives the privilege up; and begins (tto_start()).
  * The two maps are the supervisor's (nic/steer.h): the steering outlives the
- * worker, so that frames of claims are lost while there is none, and not
- * answered by the kernel with resets (MECHANISMS B9).
+ * worker, and the supervisor, so that frames of claims are lost while there is
+ * none, and not answered by the kernel with resets (MECHANISMS B9).
  *
  * Built without libbpf there is tto_none.c, which says -EOPNOTSUPP.
  */

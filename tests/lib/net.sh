@@ -128,6 +128,8 @@ net_cleanup() {
 		"vtoe-$GUEST2" "$NS-dd"; do
 		[ ! -e "/run/netns/$net_ns" ] || ip netns del "$net_ns"
 	done
+	# What a supervisor that was killed leaves of the TTO service.
+	mountpoint -q "$RUN/vtoed/steering" && umount "$RUN/vtoed/steering"
 	if [ -n "${VTOE_TEST_KEEP:-}" ]; then
 		say "kept: $RUN"
 	elif [ -n "$RUN" ]; then

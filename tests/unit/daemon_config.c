@@ -310,6 +310,9 @@ static void test_tto(void **state)
 	assert_int_equal(with.tto_hold_usec, 10000);
 	assert_true(config.guests[1].tto);
 	assert_int_equal(config.guests[1].tto_hold_usec, 0);
+	/* The supervisor checks once more before it attaches one. */
+	assert_int_equal(config_check_guest(&config.guests[1], "/run/vtoe",
+					    &error), 0);
 	/* What a reload has to notice. */
 	config.guests[0].tto = false;
 	assert_false(config_guest_equal(&with, &config.guests[0]));

@@ -60,12 +60,20 @@ int network_create(struct network *network, const struct config_guest *guest,
 	return 0;
 }
 
+int network_connect(const struct network *network, char *why)
+{
+	(void)network;
+	(void)why;
+	return 0;
+}
+
 void network_destroy(struct network *network)
 {
 	network_init(network);
 }
 
 static unsigned int open_steerings;
+static unsigned int ended_steerings; /* ... and nothing left */
 static char no_steering[64]; /* why there is none; "": there is */
 
 void steering_init(struct steering *steering)
@@ -74,9 +82,10 @@ void steering_init(struct steering *steering)
 }
 
 void steering_open(struct steering *steering, const struct network *network,
-		   const struct config_guest *guest)
+		   const struct config_guest *guest, const char *run_dir)
 {
 	(void)network;
+	(void)run_dir;
 	if (!guest->tto)
 		return;
 	strcpy(steering->why, no_steering);
@@ -89,7 +98,7 @@ void steering_open(struct steering *steering, const struct network *network,
 	open_steerings++;
 }
 
-void steering_close(struct steering *steering)
+void steering_hand_over(struct steering *steering)
 {
 	if (!steering->open)
 		return;
@@ -97,6 +106,15 @@ void steering_close(struct steering *steering)
 	close(steering->steer.sockets);
 	steering->open = false;
 	open_steerings--;
+}
+
+void steering_close(struct steering *steering, const struct config_guest *guest,
+		    const char *run_dir)
+{
+	(void)guest;
+	(void)run_dir;
+	ended_steerings += steering->open;
+	steering_hand_over(steering);
 }
 
 void probe_init(struct probe *probe,
@@ -490,8 +508,20 @@ static void test_tto(void **state)
 	assert_int_equal(set_up.tto_ifindex, 7);
 	ready_with(WORKER_OFFERS_TTO);
 	assert_true(guest->tto);
+	ended_steerings = 0;
 	detach(guest);
 	assert_int_equal(open_steerings, 0);
+	assert_int_equal(ended_steerings, 1);
+
+	/* A supervisor that hands over keeps nothing, and ends nothing. */
+	gone_calls = 0;
+	guest = attach_with(true);
+	ready_with(WORKER_OFFERS_TTO);
+	host.hands_over = true;
+	detach(guest);
+	host.hands_over = false;
+	assert_int_equal(open_steerings, 0);
+	assert_int_equal(ended_steerings, 1);
 
 	/* One that did not ask for it cannot offer it. */
 	gone_calls = 0;

@@ -53,6 +53,13 @@ int network_create(struct network *network, const struct config_guest *guest,
 	return 0;
 }
 
+int network_connect(const struct network *network, char *why)
+{
+	(void)network;
+	(void)why;
+	return 0;
+}
+
 void network_destroy(struct network *network)
 {
 	network_init(network);
@@ -64,16 +71,25 @@ void steering_init(struct steering *steering)
 }
 
 void steering_open(struct steering *steering, const struct network *network,
-		   const struct config_guest *guest)
+		   const struct config_guest *guest, const char *run_dir)
 {
 	(void)steering;
 	(void)network;
 	(void)guest;
+	(void)run_dir;
 }
 
-void steering_close(struct steering *steering)
+void steering_hand_over(struct steering *steering)
 {
 	(void)steering;
+}
+
+void steering_close(struct steering *steering, const struct config_guest *guest,
+		    const char *run_dir)
+{
+	(void)steering;
+	(void)guest;
+	(void)run_dir;
 }
 
 void probe_init(struct probe *probe,

@@ -13,8 +13,9 @@
  *
  * The worker may die at any time. Then segments under way are lost, as on a wire;
  * a session with the next worker is opened, with new memory, and all claims are
- * asked for again, with the number that only we know (MECHANISMS B9). The old
- * session's memory stays mapped until the last of its buffers was read.
+ * asked for again, with the number that only we know (MECHANISMS B9). If its
+ * supervisor died too, that is tried until there is another. The old session's
+ * memory stays mapped until the last of its buffers was read.
  *
  *   claim   WANTED: asked for, unanswered; IN_FORCE: frames of it come;
  *           LOST: was in force with a worker that died, and is asked for again
