@@ -31,6 +31,14 @@ enum config_uplink {
 	CONFIG_UPLINK_NETNS,   /* an existing namespace, used as it is */
 };
 
+/* What PSH does to an aggregate. By default it joins unless aggregates are
+ * held. */
+enum config_push {
+	CONFIG_PUSH_DEFAULT = 0,
+	CONFIG_PUSH_END,
+	CONFIG_PUSH_JOIN,
+};
+
 struct config_guest {
 	char name[CONFIG_NAME_MAX + 1];
 	unsigned int line; /* of its section; 0: from `vtoectl attach` */
@@ -57,7 +65,8 @@ struct config_guest {
 	bool tto;	      /* offer the TTO service too */
 	uint32_t tto_hold_usec;
 	uint32_t tto_segments;
-	bool tto_push_joins;
+	enum config_push tto_push;
+	char tto_port[16];    /* "": none */
 };
 
 struct config {

@@ -182,12 +182,23 @@ static int config_set_tto_push(struct config_guest *guest, const char *value,
 			       const struct config_key *key, char *why)
 {
 	(void)key;
-	guest->tto_push_joins = !strcmp(value, "join");
-	if (guest->tto_push_joins || !strcmp(value, "end"))
+	guest->tto_push = !strcmp(value, "join") ? CONFIG_PUSH_JOIN :
+						   CONFIG_PUSH_END;
+	if (guest->tto_push == CONFIG_PUSH_JOIN || !strcmp(value, "end"))
 		return 0;
 	snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is not what PSH does: write "
 		 "end or join", value);
 	return -1;
+}
+
+static int config_set_tto_port(struct config_guest *guest, const char *value,
+			       const struct config_key *key, char *why)
+{
+	(void)key;
+	if (value_parse_interface(value, why))
+		return -1;
+	strcpy(guest->tto_port, value);
+	return 0;
 }
 
 static int config_set_socket(struct config_guest *guest, const char *value,
@@ -300,6 +311,7 @@ static const struct config_key config_keys[] = {
 	CONFIG_NUMBER(tto_hold_usec, 0, 10000),
 	CONFIG_NUMBER(tto_segments, 1, 64),
 	{ "tto_push", config_set_tto_push, 0, 0, 0, 0 },
+	{ "tto_port", config_set_tto_port, 0, 0, 0, 0 },
 };
 
 #define CONFIG_KEYS (sizeof(config_keys) / sizeof(config_keys[0]))
@@ -411,11 +423,17 @@ static int config_check_tto(const struct config_guest *guest,
 		return config_refuse(error, "guest %s: tto = yes needs uplink = "
 				     "bridge:NAME or netns:NAME: change the "
 				     "uplink, or remove tto", guest->name);
-	if ((guest->tto_hold_usec || guest->tto_push_joins) && !guest->tto)
-		return config_refuse(error, "guest %s: tto_hold_usec and "
-				     "tto_push are for the TTO service: add "
-				     "tto = yes", guest->name);
-	if (guest->tto_hold_usec && guest->tto_push_joins)
+	if ((guest->tto_hold_usec || guest->tto_push || guest->tto_port[0]) &&
+	    !guest->tto)
+		return config_refuse(error, "guest %s: tto_hold_usec, "
+				     "tto_push and tto_port are for the TTO "
+				     "service: add tto = yes", guest->name);
+	if (guest->tto_port[0] && guest->uplink != CONFIG_UPLINK_BRIDGE)
+		return config_refuse(error, "guest %s: tto_port = %s is a "
+				     "port of a bridge: use uplink = "
+				     "bridge:NAME, or remove it", guest->name,
+				     guest->tto_port);
+	if (guest->tto_hold_usec && guest->tto_push == CONFIG_PUSH_JOIN)
 		return config_refuse(error, "guest %s: tto_push = join would "
 				     "let what is pushed wait: remove "
 				     "tto_hold_usec", guest->name);
@@ -576,7 +594,8 @@ bool config_guest_equal(const struct config_guest *a,
 	       config_same_prefix(&a->gateway6, &b->gateway6) &&
 	       !strcmp(a->socket, b->socket) &&
 	       a->check_address == b->check_address && a->tto == b->tto &&
-	       a->tto_push_joins == b->tto_push_joins &&
+	       a->tto_push == b->tto_push &&
+	       !strcmp(a->tto_port, b->tto_port) &&
 	       a->socket_mode == b->socket_mode &&
 	       a->allow_count == b->allow_count &&
 	       !memcmp(a->allow_uid, b->allow_uid,

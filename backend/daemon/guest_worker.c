@@ -94,7 +94,9 @@ static void guest_fill_setup(const struct guest *guest,
 	setup->credit = config->credit;
 	setup->tto_hold_usec = config->tto_hold_usec;
 	setup->tto_segments = config->tto_segments;
-	setup->tto_push_joins = config->tto_push_joins;
+	setup->tto_push_joins = config->tto_push == CONFIG_PUSH_JOIN ||
+				(config->tto_push == CONFIG_PUSH_DEFAULT &&
+				 !config->tto_hold_usec);
 	if (guest->steering.open)
 		setup->tto_ifindex = guest->steering.ifindex;
 	setup->allow_count = config->allow_count;

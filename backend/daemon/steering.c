@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/bridge_port.h"
 #include "daemon/ethtool.h"
 #include "daemon/log.h"
 #include "daemon/netns.h"
@@ -143,6 +144,29 @@ static int steering_try(struct steering *steering,
 			       network->host, strerror(-error));
 }
 
+/* A frame that is handed over is dropped unless the program that gets it is in
+ * the driver. */
+static void steering_open_port(struct steering *steering,
+			       const struct network *network,
+			       const struct config_guest *guest)
+{
+	char why[BRIDGE_PORT_WHY_MAX] = "the XDP program inside is generic";
+
+	if (!guest->tto_port[0])
+		return;
+	if (!steering->steer.native ||
+	    bridge_port_add(guest->tto_port, network->mac, network->host,
+			    why)) {
+		vtoe_log(VTOE_LOG_WARNING, "guest %s: frames come by the "
+			 "bridge: %s", guest->name, why);
+		return;
+	}
+	strcpy(steering->port, guest->tto_port);
+	memcpy(steering->mac, network->mac, sizeof(steering->mac));
+	vtoe_log(VTOE_LOG_INFO, "guest %s: frames come from %s past the "
+		 "bridge", guest->name, steering->port);
+}
+
 void steering_open(struct steering *steering, const struct network *network,
 		   const struct config_guest *guest, const char *run_dir)
 {
@@ -162,10 +186,14 @@ void steering_open(struct steering *steering, const struct network *network,
 	if (steering->unpinned[0])
 		vtoe_log(VTOE_LOG_WARNING, "guest %s: claims end with vtoed: "
 			 "%s", guest->name, steering->unpinned);
+	steering_open_port(steering, network, guest);
 }
 
 void steering_hand_over(struct steering *steering)
 {
+	if (steering->port[0])
+		bridge_port_remove(steering->port, steering->mac);
+	steering->port[0] = '\0';
 	if (steering->open)
 		steer_close(&steering->steer);
 	steering->open = false;

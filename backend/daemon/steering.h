@@ -12,6 +12,9 @@
  * the claims as if they were a dead worker's. Where pinning fails, claims end
  * with vtoed, and `unpinned` says why.
  *
+ * With tto_port frames come from that port of the bridge past it
+ * (bridge_port.h); where that cannot be, by the bridge, and the log has why.
+ *
  * A guest that asks for TTO and cannot have it goes on with TOE alone; `why`
  * has the reason, for the log and for `vtoectl list`. Built as steering_none.c
  * without libbpf.
@@ -34,6 +37,8 @@ struct steering {
 	uint32_t ifindex;
 	char why[STEERING_WHY_MAX]; /* ""; or it is not open though wanted */
 	char unpinned[STEERING_WHY_MAX]; /* ""; or claims end with vtoed */
+	char port[IFNAMSIZ]; /* of the bridge, hands frames over; "": none */
+	uint8_t mac[6];	     /* as which it knows the guest */
 };
 
 void steering_init(struct steering *steering);

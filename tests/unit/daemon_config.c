@@ -70,7 +70,8 @@ static void test_defaults(void **state)
 	assert_false(guest->tto);
 	assert_int_equal(guest->tto_hold_usec, 0);
 	assert_int_equal(guest->tto_segments, 64);
-	assert_false(guest->tto_push_joins);
+	assert_int_equal(guest->tto_push, CONFIG_PUSH_DEFAULT);
+	assert_string_equal(guest->tto_port, "");
 	config_free(&config);
 }
 
@@ -234,6 +235,7 @@ static void test_bad_values(void **state)
 		{ "tto_segments", "0" },
 		{ "tto_segments", "65" },
 		{ "tto_push", "yes" },
+		{ "tto_port", "a name that is too long" },
 	};
 	size_t i;
 
@@ -275,6 +277,10 @@ static void test_contradictions(void **state)
 	check_refused("[guest a]\nuplink = bridge:b\ntto = yes\n"
 		      "tto_push = join\ntto_hold_usec = 5\n", 1,
 		      "remove tto_hold_usec");
+	check_refused("[guest a]\nuplink = netns:n\ntto = yes\n"
+		      "tto_port = eth0\n", 1, "a port of a bridge");
+	check_refused("[guest a]\nuplink = bridge:b\ntto_port = eth0\n", 1,
+		      "add tto = yes");
 	/* Between guests: the later one's line. */
 	check_refused("[guest a]\nuplink = bridge:b\naddress = 192.0.2.7/24\n"
 		      "[guest b]\nuplink = bridge:b\naddress = 192.0.2.7/16\n",
@@ -300,13 +306,15 @@ static void test_tto(void **state)
 	assert_int_equal(parse("[guest a]\nuplink = bridge:b\ntto = yes\n"
 			       "tto_hold_usec = 10000\n"
 			       "tto_segments = 7\ntto_push = end\n"
+			       "tto_port = eth9\n"
 			       "[guest b]\nuplink = netns:n\ntto = yes\n"
 			       "tto_push = join\n"), 0);
 	with = config.guests[0];
 	assert_true(with.tto);
 	assert_int_equal(with.tto_segments, 7);
-	assert_false(with.tto_push_joins);
-	assert_true(config.guests[1].tto_push_joins);
+	assert_int_equal(with.tto_push, CONFIG_PUSH_END);
+	assert_string_equal(with.tto_port, "eth9");
+	assert_int_equal(config.guests[1].tto_push, CONFIG_PUSH_JOIN);
 	assert_int_equal(with.tto_hold_usec, 10000);
 	assert_true(config.guests[1].tto);
 	assert_int_equal(config.guests[1].tto_hold_usec, 0);
@@ -320,7 +328,10 @@ static void test_tto(void **state)
 	config.guests[0].tto_hold_usec--;
 	assert_false(config_guest_equal(&with, &config.guests[0]));
 	config.guests[0] = with;
-	config.guests[0].tto_push_joins = true;
+	config.guests[0].tto_push = CONFIG_PUSH_JOIN;
+	assert_false(config_guest_equal(&with, &config.guests[0]));
+	config.guests[0] = with;
+	config.guests[0].tto_port[0] = 'f';
 	assert_false(config_guest_equal(&with, &config.guests[0]));
 	config_free(&config);
 }

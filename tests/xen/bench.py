@@ -11,7 +11,7 @@ import json
 import statistics
 import sys
 
-WAYS = ["netfront", "vtoe", "vtoe-run", "tto", "dom0"]
+WAYS = ["netfront", "vtoe", "vtoe-run", "tto", "tto-native", "dom0"]
 # workload, metric, bound, "most" or "least": of vtoe to netfront, PV guest
 WANTED = [
     ("bulk-rx/1", "cpu", 0.65, "most"),
@@ -106,8 +106,9 @@ def chart(found, path):
     rows = [(f"{g} {w} {m}", way, ratio(x, way))
             for g, ws in found.items() for w, ms in ws.items()
             for m, x in ms.items() if m in ("throughput", "cpu", "rate", "p50")
-            for way in ("vtoe", "vtoe-run", "tto", "dom0") if ratio(x, way)]
-    colour = {"vtoe": "#2b6cb0", "vtoe-run": "#63a4de", "tto": "#38a169", "dom0": "#a0aec0"}
+            for way in ("vtoe", "vtoe-run", "tto", "tto-native", "dom0") if ratio(x, way)]
+    colour = {"vtoe": "#2b6cb0", "vtoe-run": "#63a4de", "tto": "#38a169",
+              "tto-native": "#68d391", "dom0": "#a0aec0"}
     height, scale = 16 * len(rows) + 50, 200
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="900" '
            f'height="{height}" font-family="sans-serif" font-size="11">',

@@ -8,7 +8,9 @@
 #   vtoe-run   the program of `netfront` as it is, under vtoe-run
 #   tto        the same under vtoe-run --service tto (with BENCH_TTO=yes, which
 #              puts the XDP program on the guest's interface: the others but
-#              netfront pay for that)
+#              netfront pay for that; BENCH_PUSH and BENCH_PORT are the
+#              guest's tto_push and tto_port)
+#   tto-native vtoe-bench over libvtoe with that service, as `vtoe` is with TOE
 #   dom0       the program of `netfront` in dom0, in the guest's network
 #              namespace: what an engine made of dom0's own TCP can approach
 #
@@ -62,6 +64,7 @@ one() {
 	vtoe) guest_begin 60 "$bench $command vtoe $spin" ;;
 	vtoe-run) guest_begin 60 "vtoe-run --require $bench $command kernel" ;;
 	tto) guest_begin 60 "vtoe-run --require --service tto $bench $command kernel" ;;
+	tto-native) guest_begin 60 "vtoe-run --require --service tto $bench $command vtoe $spin" ;;
 	dom0)
 		# shellcheck disable=SC2086
 		nsenter --net=/run/netns/vtoe-g $bench $command kernel \
