@@ -66,6 +66,7 @@ struct config_guest {
 	uint32_t tto_hold_usec;
 	uint32_t tto_segments;
 	enum config_push tto_push;
+	bool tto_acks_alone;
 	char tto_port[16];    /* "": none */
 };
 

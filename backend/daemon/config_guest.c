@@ -191,6 +191,18 @@ static int config_set_tto_push(struct config_guest *guest, const char *value,
 	return -1;
 }
 
+static int config_set_tto_acks(struct config_guest *guest, const char *value,
+			       const struct config_key *key, char *why)
+{
+	(void)key;
+	guest->tto_acks_alone = !strcmp(value, "alone");
+	if (guest->tto_acks_alone || !strcmp(value, "join"))
+		return 0;
+	snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is not what becomes of ACKs: "
+		 "write join or alone", value);
+	return -1;
+}
+
 static int config_set_tto_port(struct config_guest *guest, const char *value,
 			       const struct config_key *key, char *why)
 {
@@ -311,6 +323,7 @@ static const struct config_key config_keys[] = {
 	CONFIG_NUMBER(tto_hold_usec, 0, 10000),
 	CONFIG_NUMBER(tto_segments, 1, 64),
 	{ "tto_push", config_set_tto_push, 0, 0, 0, 0 },
+	{ "tto_acks", config_set_tto_acks, 0, 0, 0, 0 },
 	{ "tto_port", config_set_tto_port, 0, 0, 0, 0 },
 };
 
@@ -595,6 +608,7 @@ bool config_guest_equal(const struct config_guest *a,
 	       !strcmp(a->socket, b->socket) &&
 	       a->check_address == b->check_address && a->tto == b->tto &&
 	       a->tto_push == b->tto_push &&
+	       a->tto_acks_alone == b->tto_acks_alone &&
 	       !strcmp(a->tto_port, b->tto_port) &&
 	       a->socket_mode == b->socket_mode &&
 	       a->allow_count == b->allow_count &&

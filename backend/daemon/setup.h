@@ -65,6 +65,7 @@ struct worker_setup {
 	uint32_t tto_hold_usec;
 	uint32_t tto_segments;
 	uint32_t tto_push_joins;  /* yes or no */
+	uint32_t tto_acks_join;
 };
 
 enum worker_port {

@@ -37,6 +37,7 @@ void worker_tto_init(struct worker_tto *t, const struct worker_setup *setup,
 	t->config.hold_usec = setup->tto_hold_usec;
 	t->config.segments = setup->tto_segments;
 	t->config.push_joins = setup->tto_push_joins;
+	t->config.acks_join = setup->tto_acks_join;
 }
 
 uint64_t worker_tto_locked(const struct worker_tto *t)

@@ -140,7 +140,7 @@ static uint8_t pure_ack_event(const struct aggregator *a, struct flow *flow,
 		flow->duplicates = c->duplicate_max; /* it must not wrap */
 		return END_DUPLICATE_ACK;
 	}
-	if (!c->ack_merge_max || !flow->synced || f->seq != flow->next ||
+	if (!c->ack_merge_max || (flow->synced && f->seq != flow->next) ||
 	    (!run_is_empty(r) && r->pure_acks >= c->ack_merge_max))
 		return END_PURE_ACK;
 	return run_fits(r, f, c);
@@ -207,7 +207,8 @@ static bool may_open(const struct aggregator *a, const struct frame *f)
 {
 	if (a->config.create == CREATE_ON_SYN)
 		return f->event == END_SYN;
-	return f->event == END_NONE && f->payload_length;
+	return f->event == END_NONE &&
+	       (f->payload_length || a->config.ack_merge_max);
 }
 
 /* B5: an entry for a frame that has none; a victim's data comes out. */

@@ -20,7 +20,7 @@ enum aggregate_mode {
 };
 
 enum aggregate_create {
-	CREATE_ON_DATA, /* a flow's first data segment */
+	CREATE_ON_DATA, /* a flow's first data segment, or ACK if those merge */
 	CREATE_ON_SYN,	/* a SYN that arrives: SYN or SYN+ACK (J4) */
 };
 

@@ -477,6 +477,8 @@ static int tto_start_aggregator(struct tto *t, uint32_t frames)
 	if (t->config.segments && t->config.segments < c.count_max)
 		c.count_max = (uint16_t)t->config.segments;
 	c.push_joins = t->config.push_joins && !t->config.hold_usec;
+	if (t->config.acks_join && !t->config.hold_usec)
+		c.ack_merge_max = c.ack_change_max = c.count_max;
 	if (t->config.hold_usec)
 		c.timeout = t->config.hold_usec * 1000ull;
 	if (getrandom(c.secret, sizeof(c.secret), 0) != sizeof(c.secret))

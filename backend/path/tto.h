@@ -45,6 +45,7 @@ struct tto_config {
 	uint32_t segments;  /* of an aggregate at most; 0: as many as fit, 1: none
 			     * is merged */
 	bool push_joins;    /* PSH ends none (not T01): hold_usec is 0 then */
+	bool acks_join;	    /* pure ACKs are collected, too (not T32): likewise */
 };
 
 /* One claim, as `vtoectl flows` shows it. */

@@ -928,6 +928,44 @@ static void test_push(void **state)
 	three_pushed(&joins_not, 3, END_PSH);
 }
 
+/* Five ACKs that are in the queue together, each of a little more. */
+static void five_acks(const struct rig_options *o, unsigned deliveries)
+{
+	struct frame_of f = data(PORT, 0, 0);
+	struct guest g;
+	struct got got;
+	unsigned i;
+
+	set_now(real_us() / 1000);
+	begin(&g, o, 8);
+	claimed(&g, V4, PEER, PORT, USER);
+	for (i = 1; i <= 5; i++) {
+		f.ack = i * 1000;
+		wire_send(&f);
+	}
+	sleep_until(deliveries);
+	for (i = 0; i < deliveries; i++) {
+		got = take(&g, USER);
+		assert_int_equal(got.first.result, 0);
+		assert_int_equal(got.first.u.aggregate.segments, 5 / deliveries);
+	}
+	assert_int_equal(got.first.u.aggregate.ack, 5000);
+	is_quiet(&g);
+	rig_end();
+}
+
+static void test_acks(void **state)
+{
+	const struct rig_options join = { .acks_join = true };
+	const struct rig_options joins_not = { .acks_join = true,
+					       .hold_usec = 1000000 };
+
+	(void)state;
+	five_acks(NULL, 5);
+	five_acks(&join, 1);
+	five_acks(&joins_not, 5);
+}
+
 /* Each alone: nothing waits for another. */
 static void test_one_segment(void **state)
 {
@@ -1043,6 +1081,7 @@ int main(void)
 		cmocka_unit_test(test_timer),
 		cmocka_unit_test(test_batch),
 		cmocka_unit_test(test_push),
+		cmocka_unit_test(test_acks),
 		cmocka_unit_test(test_one_segment),
 		cmocka_unit_test(test_aggregate_errors),
 		cmocka_unit_test(test_aggregate_quota),

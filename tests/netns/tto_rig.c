@@ -50,7 +50,8 @@ void rig_worker(void)
 				.frames = rig.options.frames,
 				.hold_usec = rig.options.hold_usec,
 				.segments = rig.options.segments,
-				.push_joins = rig.options.push_joins };
+				.push_joins = rig.options.push_joins,
+				.acks_join = rig.options.acks_join };
 	const char *what;
 
 	memcpy(c.mac, macs, sizeof(c.mac));

@@ -41,6 +41,7 @@ struct rig_options {
 	uint32_t hold_usec;
 	uint32_t segments;
 	bool push_joins;
+	bool acks_join;
 	uint32_t frames;
 	uint32_t claims_max;
 };

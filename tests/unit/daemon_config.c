@@ -236,6 +236,7 @@ static void test_bad_values(void **state)
 		{ "tto_segments", "65" },
 		{ "tto_push", "yes" },
 		{ "tto_port", "a name that is too long" },
+		{ "tto_acks", "no" },
 	};
 	size_t i;
 
@@ -306,7 +307,7 @@ static void test_tto(void **state)
 	assert_int_equal(parse("[guest a]\nuplink = bridge:b\ntto = yes\n"
 			       "tto_hold_usec = 10000\n"
 			       "tto_segments = 7\ntto_push = end\n"
-			       "tto_port = eth9\n"
+			       "tto_port = eth9\ntto_acks = alone\n"
 			       "[guest b]\nuplink = netns:n\ntto = yes\n"
 			       "tto_push = join\n"), 0);
 	with = config.guests[0];
@@ -314,6 +315,8 @@ static void test_tto(void **state)
 	assert_int_equal(with.tto_segments, 7);
 	assert_int_equal(with.tto_push, CONFIG_PUSH_END);
 	assert_string_equal(with.tto_port, "eth9");
+	assert_true(with.tto_acks_alone);
+	assert_false(config.guests[1].tto_acks_alone);
 	assert_int_equal(config.guests[1].tto_push, CONFIG_PUSH_JOIN);
 	assert_int_equal(with.tto_hold_usec, 10000);
 	assert_true(config.guests[1].tto);
@@ -326,6 +329,9 @@ static void test_tto(void **state)
 	assert_false(config_guest_equal(&with, &config.guests[0]));
 	config.guests[0] = with;
 	config.guests[0].tto_hold_usec--;
+	assert_false(config_guest_equal(&with, &config.guests[0]));
+	config.guests[0] = with;
+	config.guests[0].tto_acks_alone = false;
 	assert_false(config_guest_equal(&with, &config.guests[0]));
 	config.guests[0] = with;
 	config.guests[0].tto_push = CONFIG_PUSH_JOIN;
