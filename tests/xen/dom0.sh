@@ -33,9 +33,6 @@ persist = yes
 uplink = bridge:br0
 address = 10.9.0.4/24, fd00:9::4/64
 ${BENCH_SPIN:+spin_usec = $BENCH_SPIN}
-${BENCH_TTO:+tto = yes}
-${BENCH_PUSH:+tto_push = $BENCH_PUSH}
-${BENCH_PORT:+tto_port = $BENCH_PORT}
 C
 
 head_of() { sed -n "s/^# $2: *//p" "$1" | head -n 1; }

@@ -6,16 +6,17 @@
 #   netfront   vtoe-bench over the guest's kernel sockets
 #   vtoe       vtoe-bench over libvtoe
 #   vtoe-run   the program of `netfront` as it is, under vtoe-run
-#   tto        the same under vtoe-run --service tto (with BENCH_TTO=yes, which
-#              puts the XDP program on the guest's interface: the others but
-#              netfront pay for that; BENCH_PUSH and BENCH_PORT are the
-#              guest's tto_push and tto_port)
+#   tto        the same under vtoe-run --service tto
 #   tto-native vtoe-bench over libvtoe with that service, as `vtoe` is with TOE
 #   dom0       the program of `netfront` in dom0, in the guest's network
 #              namespace: what an engine made of dom0's own TCP can approach
 #
 # While a workload runs, processor time of dom0 and of the guest (by Xen's count)
 # and bytes of the NIC are sampled twice. Lines "SAMPLE {json}" are for bench.py.
+# XDP programs are on the guest's interface and on eth0 only while TTO is measured:
+# the guest is attached to vtoe anew where the next way needs it otherwise, and for
+# netfront not at all. BENCH_TTO has more of its configuration, the default is
+# tto_port=eth0; BENCH_TTO=tto_port=none measures without.
 # BENCH_ROUNDS, BENCH_WINDOW (seconds between the samples), BENCH_WORKLOADS and
 # BENCH_WAYS are set by `make bench-xen BENCH_XEN="..."`. BENCH_SPIN is for how
 # many microseconds the worker and the library look for work before they sleep, in
@@ -52,12 +53,38 @@ moved() {
 
 flows() { [ "$(moved)" -gt "$1" ]; }
 
+# attached_for WAY: to vtoe as that way needs it
+attached_as=toe
+attached_for() {
+	local as=toe settings=
+	case $1 in
+	netfront) as=none ;;
+	tto*) as=tto settings="tto=yes ${BENCH_TTO:-tto_port=eth0}" ;;
+	esac
+	[ $as != $attached_as ] || return 0
+	[ $attached_as = none ] || vtoectl detach g > /dev/null || return 1
+	attached_as=none
+	[ $as != none ] || return 0
+	# shellcheck disable=SC2086
+	vtoectl attach g port=xen domain=g persist=yes uplink=bridge:br0 \
+		address=10.9.0.4/24,fd00:9::4/64 ${BENCH_SPIN:+spin_usec=$BENCH_SPIN} \
+		$settings > /dev/null && connected || return 1
+	attached_as=$as
+	# the driver has made its device, and neighbours are known
+	in_guest 20 "vtoe-run --require ${settings:+--service tto} curl -sS --max-time 15 http://$PEER:8080/1m.sum" ||
+		in_guest 20 "vtoe-run --require ${settings:+--service tto} curl -sS --max-time 15 http://$PEER:8080/1m.sum"
+}
+
 # one ROUND WORKLOAD/STREAMS[/SIZE] WAY
 one() {
 	local round=$1 workload streams size way=$3 start bytes=1000 a b
 	IFS=/ read -r workload streams size <<< "$2"
 	local command="run --to $PEER --workloads $workload --streams $streams --size ${size:-1} --rounds 1 --seconds $((window + 3)) --transports"
 	case $workload in bulk-*) bytes=5000000 ;; esac
+	attached_for "$way" || {
+		say "$way: the guest is not attached for it"
+		return 1
+	}
 	start=$(moved)
 	case $way in
 	netfront) guest_begin 60 "$bench $command kernel" ;;
