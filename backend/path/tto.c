@@ -9,7 +9,8 @@
  * aggregator; what that gives out belongs to a claim, by its addresses, and is
  * copied, once, from the frames into buffers of the claim's lane. When the queue
  * is found empty all collections end (T29), so that nobody waits for a frame that
- * may never come; or, if the configuration says so, they are held for a short
+ * may never come; a queue that is never empty makes nobody wait for more than a
+ * millisecond. Or, if the configuration says so, they are held for a short
  * time in hope of more (T28), and a timer ends them. One notification tells a lane
  * of all that a turn delivered (I4): device_flush().
  *
@@ -42,6 +43,7 @@ enum {
 	FRAMES = 4096,
 	SEND_FRAMES = 256,
 	LINK = 14 + 4,
+	BUSY_US = 1000,
 	RETRY_NS = 1000000, /* of frames that the device had no room for */
 };
 
@@ -286,9 +288,9 @@ static void tto_receive(struct tto *t, bool *busy)
 	t->more = n != 0;
 	t->device->stats->tto_frames += total;
 	*busy |= total != 0;
-	if (t->config.hold_usec)
+	if (t->config.hold_usec || t->more)
 		tto_expire(t);
-	else if (!t->more)
+	else
 		tto_flush(t, NULL, END_BATCH);
 }
 
@@ -358,7 +360,7 @@ static void tto_set_timer(struct tto *t)
 {
 	uint64_t at = UINT64_MAX, now = tto_now(t), wait;
 
-	if (t->config.hold_usec)
+	if (t->config.hold_usec || t->more)
 		at = aggregate_deadline(&t->aggregator);
 	if (t->unsent && at > now + RETRY_NS)
 		at = now + RETRY_NS;
@@ -479,8 +481,8 @@ static int tto_start_aggregator(struct tto *t, uint32_t frames)
 	c.push_joins = t->config.push_joins && !t->config.hold_usec;
 	if (t->config.acks_join && !t->config.hold_usec)
 		c.ack_merge_max = c.ack_change_max = c.count_max;
-	if (t->config.hold_usec)
-		c.timeout = t->config.hold_usec * 1000ull;
+	c.timeout = (t->config.hold_usec ? t->config.hold_usec : BUSY_US) *
+		    1000ull;
 	if (getrandom(c.secret, sizeof(c.secret), 0) != sizeof(c.secret))
 		return -EIO;
 	bytes = aggregate_bytes(&c);

@@ -928,6 +928,39 @@ static void test_push(void **state)
 	three_pushed(&joins_not, 3, END_PSH);
 }
 
+/* What was pushed comes in time also while the queue is never empty. */
+static void test_busy_queue(void **state)
+{
+	const struct rig_options joins = { .push_joins = true };
+	struct frame_of f = data(PORT + 1, 0, 100), p = pushed(PORT, 0, 100);
+	const uint64_t *ended;
+	uint64_t at = real_us();
+	struct guest g;
+	unsigned i;
+	bool busy;
+
+	(void)state;
+	set_now(at / 1000);
+	begin(&g, &joins, 256);
+	ended = device.tto->aggregator.stats.ended;
+	claimed(&g, V4, PEER, PORT, USER);
+	claimed(&g, V4, PEER, PORT + 1, USER + 1);
+	wire_send(&p);
+	for (i = 0; i < 900; i++, f.seq += 100)
+		wire_send(&f);
+	at = real_us();
+	device_turn(&device, at, false, &busy);
+	assert_true(device.tto->more);
+	assert_int_equal(ended[END_TIMER], 0);
+	for (i = 0; i < 500; i++, f.seq += 100)
+		wire_send(&f);
+	device_turn(&device, at + 2000, false, &busy);
+	assert_true(device.tto->more);
+	assert_true(ended[END_TIMER] > 0);
+	assert_int_equal(ended[END_BATCH], 0);
+	rig_end();
+}
+
 /* Five ACKs that are in the queue together, each of a little more. */
 static void five_acks(const struct rig_options *o, unsigned deliveries)
 {
@@ -1081,6 +1114,7 @@ int main(void)
 		cmocka_unit_test(test_timer),
 		cmocka_unit_test(test_batch),
 		cmocka_unit_test(test_push),
+		cmocka_unit_test(test_busy_queue),
 		cmocka_unit_test(test_acks),
 		cmocka_unit_test(test_one_segment),
 		cmocka_unit_test(test_aggregate_errors),
