@@ -63,6 +63,16 @@ finish "$nested" 30 "curl, nested" || fail "nested: $(cat "$RUN/nested.log")"
 same_hash "$want" "$(hash_of <"$RUN/got")" nested
 wait_for 10 left_nothing || fail "nested: something is left"
 
+# A program that root starts, and that is another user when it connects first.
+# What it says of itself stays root's to read.
+if command -v setpriv >/dev/null; then
+	app setpriv --reuid=65534 --regid=65534 --clear-groups \
+		curl -sS $url >"$RUN/got" 2>"$RUN/other.log" ||
+		fail "another user: $(cat "$RUN/other.log")"
+	same_hash "$want" "$(hash_of <"$RUN/got")" "another user"
+	wait_for 10 left_nothing || fail "another user: something is left"
+fi
+
 # No stack can run: with auto it is the backend's TCP, with tto an error.
 without() {
 	(VTOE_SERVICE=$1 VTOE_STACK=$RUN/none

@@ -102,6 +102,17 @@ static const char *run_base(void)
 	return base;
 }
 
+/* Root's program may become another user and connect only then (setpriv, gosu,
+ * su-exec). Nobody can list the directory: who connects was told its random name,
+ * by root's environment. */
+static void run_open_to_others(struct run *r)
+{
+	if (geteuid())
+		return;
+	if (chmod(r->directory, 0711) || chmod(r->path, 0666))
+		run_fail(r, "%s: %s", r->path, strerror(errno));
+}
+
 static void run_listen(struct run *r)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -121,6 +132,7 @@ static void run_listen(struct run *r)
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) ||
 	    listen(fd, BACKLOG))
 		run_fail(r, "%s: %s", r->path, strerror(errno));
+	run_open_to_others(r);
 	r->listen_fd = fd;
 }
 
