@@ -282,7 +282,9 @@ static void hold(struct aggregator *a, struct flow *flow, const struct frame *f,
 
 	if (event != END_NONE)
 		aggregate_close_run(a, flow, r, event_rules[event].reason, o);
-	flow->synced = flow->proven = true;
+	flow->synced = true;
+	if (f->payload_length)
+		flow->proven = true;
 	flow->next = f->seq + f->payload_length;
 	advance(flow, f);
 	if (!segment_list_has_room(&a->pool, &r->segments)) {

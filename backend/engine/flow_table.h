@@ -38,7 +38,7 @@ struct flow {
 	uint32_t tx_next;    /* behind the last byte that was sent */
 	uint16_t duplicates; /* duplicate ACKs in a row */
 	uint16_t old;	     /* old segments in a row */
-	bool proven;	     /* it sent data: not only a SYN */
+	bool proven;	     /* it sent data: not only a SYN, or ACKs */
 	bool in_use;
 };
 

@@ -332,6 +332,38 @@ static void test_syn_flood(void **state)
 	rig_stop(&r);
 }
 
+/* Nor do ACKs, where these are merged and so make entries. */
+static void test_ack_flood(void **state)
+{
+	struct net_seg s = net_first(1), ack;
+	struct aggregate_config c;
+	struct rig r;
+	unsigned i;
+
+	(void)state;
+	rig_default(&c);
+	c.ack_merge_max = 10;
+	c.flows = FLOW_PROBES;
+	rig_start(&r, &c);
+	rig_send(&r, &s, 2);
+	rig_flush(&r, END_FLUSH);
+	r.quiet = true;
+	for (i = 2; i < 1000; i++) {
+		r.now++;
+		ack = net_first(i);
+		ack.length = 0;
+		rig_push(&r, &ack);
+		rig_flush(&r, END_FLUSH);
+	}
+	r.quiet = false;
+	r.words[0] = 0;
+	s.seq += 5; /* its entry is there: this is a gap */
+	rig_send(&r, &s, 1);
+	assert_int_equal(r.a.stats.ooo, 1);
+	rig_flush(&r, END_FLUSH);
+	rig_stop(&r);
+}
+
 /* B7: after RST and a new SYN there are no old numbers left; an entry that
  * rests goes; an owner that goes takes its entries along. */
 static void test_removal(void **state)
@@ -472,6 +504,7 @@ int main(void)
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_victim),
 		cmocka_unit_test(test_syn_flood),
+		cmocka_unit_test(test_ack_flood),
 		cmocka_unit_test(test_removal),
 		cmocka_unit_test(test_not_chosen),
 		cmocka_unit_test(test_disposable),
