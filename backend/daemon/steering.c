@@ -189,11 +189,17 @@ void steering_open(struct steering *steering, const struct network *network,
 	steering_open_port(steering, network, guest);
 }
 
-void steering_hand_over(struct steering *steering)
+/* Before the program inside goes: it takes what is handed over. */
+static void steering_leave_port(struct steering *steering)
 {
 	if (steering->port[0])
 		bridge_port_remove(steering->port, steering->mac);
 	steering->port[0] = '\0';
+}
+
+void steering_hand_over(struct steering *steering)
+{
+	steering_leave_port(steering);
 	if (steering->open)
 		steer_close(&steering->steer);
 	steering->open = false;
@@ -203,7 +209,11 @@ void steering_hand_over(struct steering *steering)
 void steering_close(struct steering *steering, const struct config_guest *guest,
 		    const char *run_dir)
 {
-	steering_hand_over(steering);
+	steering_leave_port(steering);
+	if (steering->open)
+		steer_end(&steering->steer);
+	steering->open = false;
+	steering->unpinned[0] = '\0';
 	if (guest->tto)
 		pins_remove(run_dir, guest->name);
 }

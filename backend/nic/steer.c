@@ -129,6 +129,7 @@ static int take_over(struct steer *s, const struct steer_config *c,
 	    !attach(s, c, counters, 0, mode))
 		return 0;
 	/* the interface has changed, or what we ask of it */
+	(void)bpf_link_detach(s->link);
 	steer_pin_remove_link(c->pins);
 	close_one(&s->link);
 	return -ENOENT;
@@ -178,6 +179,13 @@ void steer_close(struct steer *s)
 	if (s->counters)
 		munmap((void *)(uintptr_t)s->counters, counters_bytes());
 	s->counters = NULL;
+}
+
+void steer_end(struct steer *s)
+{
+	if (s->link >= 0)
+		(void)bpf_link_detach(s->link);
+	steer_close(s);
 }
 
 int steer_claim(int claims, const struct steer_claim *c, uint64_t note)

@@ -80,6 +80,9 @@ struct steer_config {
 int steer_open(struct steer *s, const struct steer_config *c);
 /* What is in `pins` stays there. */
 void steer_close(struct steer *s);
+/* As close, and the program is off the interface when this returns, whoever has
+ * the link, too, or a name of it: else that takes the kernel a moment. */
+void steer_end(struct steer *s);
 
 /* -EEXIST: claimed already; -E2BIG: claims_max. `note` is the caller's. */
 int steer_claim(int claims, const struct steer_claim *c, uint64_t note);

@@ -111,6 +111,8 @@ int steer_pin_find_link(const char *directory, int ifindex, uint32_t *mode)
 
 	if (fd < 0 || pin_link_is_of(fd, ifindex, mode))
 		return fd;
+	/* without that the program goes some time after its last name */
+	(void)bpf_link_detach(fd);
 	return pin_stale(directory, pin_link, fd);
 }
 

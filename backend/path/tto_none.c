@@ -20,7 +20,7 @@ uint32_t tto_frame_max(uint32_t mtu)
 int tto_sockets_open(struct tto_sockets *s, int ifindex, const char **what)
 {
 	(void)ifindex;
-	*s = (struct tto_sockets){ -1, -1, -1, -1 };
+	*s = (struct tto_sockets){ -1, -1, -1, -1, -1, -1 };
 	*what = "vtoed is built without libbpf";
 	return -EOPNOTSUPP;
 }
