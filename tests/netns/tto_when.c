@@ -79,6 +79,22 @@ static uint64_t sleep_until(uint64_t deliveries)
 	return at;
 }
 
+/* With time as it is, one claim, and buffers. */
+static void begin_now(struct guest *g, const struct rig_options *o,
+		      uint32_t buffers)
+{
+	set_now(real_us() / 1000);
+	begin(g, o, buffers);
+	claimed(g, V4, PEER, PORT, USER);
+}
+
+/* Such frames to the claim, in order. */
+static void send_three(struct frame_of f)
+{
+	for (; f.seq < 300; f.seq += 100)
+		wire_send(&f);
+}
+
 /* Without a frame or a request that would wake it, too. */
 static void test_timer(void **state)
 {
@@ -91,9 +107,7 @@ static void test_timer(void **state)
 	unsigned i;
 
 	(void)state;
-	set_now(real_us() / 1000);
-	begin(&g, &o, 8);
-	claimed(&g, V4, PEER, PORT, USER);
+	begin_now(&g, &o, 8);
 	claimed(&g, V4, PEER, PORT + 1, USER + 1);
 	for (i = 0; i < 3; i++) {
 		began = real_us();
@@ -122,9 +136,7 @@ static void test_batch(void **state)
 	struct got got;
 
 	(void)state;
-	set_now(real_us() / 1000);
-	begin(&g, NULL, 8);
-	claimed(&g, V4, PEER, PORT, USER);
+	begin_now(&g, NULL, 8);
 	began = real_us();
 	wire_send(&f);
 	assert_true(sleep_until(1) - began < GUARD_US / 2);
@@ -137,16 +149,12 @@ static void test_batch(void **state)
 static void three_pushed(const struct rig_options *o, unsigned aggregates,
 			 unsigned reason)
 {
-	struct frame_of f = pushed(PORT, 0, 100);
 	struct guest g;
 	struct got got;
 	unsigned i;
 
-	set_now(real_us() / 1000);
-	begin(&g, o, 8);
-	claimed(&g, V4, PEER, PORT, USER);
-	for (; f.seq < 300; f.seq += 100)
-		wire_send(&f);
+	begin_now(&g, o, 8);
+	send_three(pushed(PORT, 0, 100));
 	sleep_until(aggregates);
 	for (i = 0; i < aggregates; i++) {
 		got = take(&g, USER);
@@ -176,16 +184,14 @@ static void test_busy_queue(void **state)
 	const struct rig_options joins = { .push_joins = true };
 	struct frame_of f = data(PORT + 1, 0, 100), p = pushed(PORT, 0, 100);
 	const uint64_t *ended;
-	uint64_t at = real_us();
 	struct guest g;
+	uint64_t at;
 	unsigned i;
 	bool busy;
 
 	(void)state;
-	set_now(at / 1000);
-	begin(&g, &joins, 256);
+	begin_now(&g, &joins, 256);
 	ended = device.tto->aggregator.stats.ended;
-	claimed(&g, V4, PEER, PORT, USER);
 	claimed(&g, V4, PEER, PORT + 1, USER + 1);
 	wire_send(&p);
 	for (i = 0; i < 900; i++, f.seq += 100)
@@ -211,9 +217,7 @@ static void five_acks(const struct rig_options *o, unsigned deliveries)
 	struct got got;
 	unsigned i;
 
-	set_now(real_us() / 1000);
-	begin(&g, o, 8);
-	claimed(&g, V4, PEER, PORT, USER);
+	begin_now(&g, o, 8);
 	for (i = 1; i <= 5; i++) {
 		f.ack = i * 1000;
 		wire_send(&f);
@@ -245,22 +249,15 @@ static void test_acks(void **state)
 static void test_one_segment(void **state)
 {
 	const struct rig_options one = { .segments = 1, .hold_usec = 1000000 };
-	struct frame_of f = data(PORT, 0, 100);
 	struct guest g;
-	struct got got;
+	uint32_t seq;
 
 	(void)state;
-	set_now(real_us() / 1000);
-	begin(&g, &one, 8);
-	claimed(&g, V4, PEER, PORT, USER);
-	for (; f.seq < 300; f.seq += 100)
-		wire_send(&f);
+	begin_now(&g, &one, 8);
+	send_three(data(PORT, 0, 100));
 	sleep_until(3);
-	for (f.seq = 0; f.seq < 300; f.seq += 100) {
-		got = take(&g, USER);
-		assert_int_equal(got.first.u.aggregate.seq, f.seq);
-		assert_int_equal(got.first.u.aggregate.segments, 1);
-	}
+	for (seq = 0; seq < 300; seq += 100)
+		take_number(&g, USER, seq);
 	rig_end();
 }
 

@@ -63,7 +63,7 @@ static bool is_left(const char *name)
 static void open_with(struct rig *r, bool generic, uint32_t claims,
 		      const char *pins)
 {
-	struct steer_config c = {
+	const struct steer_config c = {
 		.ifindex = (int)if_nametoindex("ours"),
 		.claims_max = claims,
 		.queues = 1,
@@ -71,16 +71,8 @@ static void open_with(struct rig *r, bool generic, uint32_t claims,
 		.generic = generic,
 		.pins = pins,
 	};
-	int rc = steer_open(&r->steer, &c);
 
-	if (rc == -ENOSYS || rc == -EOPNOTSUPP || rc == -EPERM) {
-		printf("SKIP: machine: no XDP (%s)\n", strerror(-rc));
-		exit(77);
-	}
-	if (rc)
-		rig_fail("steer_open: %s", strerror(-rc));
-	if (r->steer.native == generic)
-		rig_fail("not in %s mode", generic ? "generic" : "native");
+	rig_open(r, &c);
 }
 
 static void open_pinned(struct rig *r, bool generic, uint32_t claims,

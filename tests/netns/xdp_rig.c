@@ -78,17 +78,9 @@ void rig_namespace(struct rig *r)
 	r->tap = open_packet("ours", ETH_P_ALL);
 }
 
-static void open_steer(struct rig *r, bool generic, uint32_t claims_max,
-		       uint32_t queues)
+void rig_open(struct rig *r, const struct steer_config *c)
 {
-	struct steer_config c = {
-		.ifindex = r->ifindex,
-		.claims_max = claims_max,
-		.queues = queues,
-		.frame_max = 2048 - 256,
-		.generic = generic,
-	};
-	int rc = steer_open(&r->steer, &c);
+	int rc = steer_open(&r->steer, c);
 
 	if (rc == -ENOSYS || rc == -EOPNOTSUPP || rc == -EPERM) {
 		printf("SKIP: machine: no XDP (%s)\n", strerror(-rc));
@@ -96,9 +88,23 @@ static void open_steer(struct rig *r, bool generic, uint32_t claims_max,
 	}
 	if (rc)
 		rig_fail("steer_open: %s", strerror(-rc));
-	if (r->steer.native == generic)
+	if (r->steer.native == c->generic)
 		rig_fail("asked for %s mode, and it is not",
-			 generic ? "generic" : "native");
+			 c->generic ? "generic" : "native");
+}
+
+static void open_steer(struct rig *r, bool generic, uint32_t claims_max,
+		       uint32_t queues)
+{
+	const struct steer_config c = {
+		.ifindex = r->ifindex,
+		.claims_max = claims_max,
+		.queues = queues,
+		.frame_max = 2048 - 256,
+		.generic = generic,
+	};
+
+	rig_open(r, &c);
 }
 
 void rig_steer(struct rig *r, bool generic, uint32_t claims_max)

@@ -45,6 +45,7 @@ __attribute__((noreturn, format(printf, 1, 2))) void rig_fail(const char *why,
 
 /* Skips where there is no root, or a kernel without XDP or AF_XDP. */
 void rig_namespace(struct rig *r);
+void rig_open(struct rig *r, const struct steer_config *c);
 void rig_steer(struct rig *r, bool generic, uint32_t claims_max);
 void rig_steer_queues(struct rig *r, uint32_t queues);
 void rig_socket(struct rig *r, const struct xsk_config *sizes, unsigned busy);
