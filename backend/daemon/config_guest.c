@@ -63,15 +63,21 @@ static int config_set_domain(struct config_guest *guest, const char *value,
 	return 0;
 }
 
-static int config_parse_bool(const char *value, bool *to, char *why)
+static int config_parse_either(const char *value, const char *set,
+			       const char *clear, bool *to, char *why)
 {
-	if (strcmp(value, "yes") && strcmp(value, "no")) {
-		snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is neither yes nor no",
-			 value);
+	if (strcmp(value, set) && strcmp(value, clear)) {
+		snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is neither %s nor %s",
+			 value, set, clear);
 		return -1;
 	}
-	*to = !strcmp(value, "yes");
+	*to = !strcmp(value, set);
 	return 0;
+}
+
+static int config_parse_bool(const char *value, bool *to, char *why)
+{
+	return config_parse_either(value, "yes", "no", to, why);
 }
 
 static int config_set_persist(struct config_guest *guest, const char *value,
@@ -181,26 +187,21 @@ static int config_set_tto(struct config_guest *guest, const char *value,
 static int config_set_tto_push(struct config_guest *guest, const char *value,
 			       const struct config_key *key, char *why)
 {
+	bool joins;
+
 	(void)key;
-	guest->tto_push = !strcmp(value, "join") ? CONFIG_PUSH_JOIN :
-						   CONFIG_PUSH_END;
-	if (guest->tto_push == CONFIG_PUSH_JOIN || !strcmp(value, "end"))
-		return 0;
-	snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is not what PSH does: write "
-		 "end or join", value);
-	return -1;
+	if (config_parse_either(value, "join", "end", &joins, why))
+		return -1;
+	guest->tto_push = joins ? CONFIG_PUSH_JOIN : CONFIG_PUSH_END;
+	return 0;
 }
 
 static int config_set_tto_acks(struct config_guest *guest, const char *value,
 			       const struct config_key *key, char *why)
 {
 	(void)key;
-	guest->tto_acks_alone = !strcmp(value, "alone");
-	if (guest->tto_acks_alone || !strcmp(value, "join"))
-		return 0;
-	snprintf(why, VALUE_WHY_MAX, "\"%.64s\" is not what becomes of ACKs: "
-		 "write join or alone", value);
-	return -1;
+	return config_parse_either(value, "alone", "join",
+				   &guest->tto_acks_alone, why);
 }
 
 static int config_set_tto_port(struct config_guest *guest, const char *value,

@@ -94,11 +94,8 @@ static void guest_fill_setup(const struct guest *guest,
 	setup->credit = config->credit;
 	setup->tto_hold_usec = config->tto_hold_usec;
 	setup->tto_segments = config->tto_segments;
-	setup->tto_push_joins = config->tto_push == CONFIG_PUSH_JOIN ||
-				(config->tto_push == CONFIG_PUSH_DEFAULT &&
-				 !config->tto_hold_usec);
-	setup->tto_acks_join = !config->tto_acks_alone &&
-			       !config->tto_hold_usec;
+	setup->tto_push_joins = config->tto_push != CONFIG_PUSH_END;
+	setup->tto_acks_join = !config->tto_acks_alone;
 	if (guest->steering.open)
 		setup->tto_ifindex = guest->steering.ifindex;
 	setup->allow_count = config->allow_count;

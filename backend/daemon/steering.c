@@ -189,31 +189,28 @@ void steering_open(struct steering *steering, const struct network *network,
 	steering_open_port(steering, network, guest);
 }
 
-/* Before the program inside goes: it takes what is handed over. */
-static void steering_leave_port(struct steering *steering)
+/* The port first: the program inside takes what it hands over. */
+static void steering_leave(struct steering *steering,
+			   void (*leave)(struct steer *steer))
 {
 	if (steering->port[0])
 		bridge_port_remove(steering->port, steering->mac);
 	steering->port[0] = '\0';
+	if (steering->open)
+		leave(&steering->steer);
+	steering->open = false;
+	steering->unpinned[0] = '\0';
 }
 
 void steering_hand_over(struct steering *steering)
 {
-	steering_leave_port(steering);
-	if (steering->open)
-		steer_close(&steering->steer);
-	steering->open = false;
-	steering->unpinned[0] = '\0';
+	steering_leave(steering, steer_close);
 }
 
 void steering_close(struct steering *steering, const struct config_guest *guest,
 		    const char *run_dir)
 {
-	steering_leave_port(steering);
-	if (steering->open)
-		steer_end(&steering->steer);
-	steering->open = false;
-	steering->unpinned[0] = '\0';
+	steering_leave(steering, steer_end);
 	if (guest->tto)
 		pins_remove(run_dir, guest->name);
 }

@@ -27,21 +27,22 @@ enum {
 /* The MAC at r9 + offset becomes the key. */
 static void put_mac(struct bpf_code *p, int offset)
 {
+	int i;
+
 	bpf_store_zero(p, BPF_DW, MAC);
-	bpf_load(p, BPF_H, R1, R9, offset);
-	bpf_store(p, BPF_H, MAC, R1);
-	bpf_load(p, BPF_H, R1, R9, offset + 2);
-	bpf_store(p, BPF_H, MAC + 2, R1);
-	bpf_load(p, BPF_H, R1, R9, offset + 4);
-	bpf_store(p, BPF_H, MAC + 4, R1);
+	for (i = 0; i < ETH_ALEN; i += 2) {
+		bpf_load(p, BPF_H, R1, R9, offset + i);
+		bpf_store(p, BPF_H, MAC + i, R1);
+	}
 }
 
-static void look_up(struct bpf_code *p, int map)
+/* Calls a function of maps, for the key. */
+static void call_with_key(struct bpf_code *p, int map, int function)
 {
 	bpf_set_map(p, R1, BPF_PSEUDO_MAP_FD, map, 0);
 	bpf_set(p, R2, R10);
 	bpf_alu(p, BPF_ADD, R2, MAC);
-	bpf_call(p, BPF_FUNC_map_lookup_elem);
+	bpf_call(p, function);
 }
 
 /*
@@ -76,13 +77,13 @@ static int make_program(struct bpf_code *p, const struct shortcut *s)
 	bpf_jump_if(p, BPF_JNE, R1, IPPROTO_TCP, PASS);
 	bpf_label(p, TCP);
 	put_mac(p, 0);
-	look_up(p, s->guests);
+	call_with_key(p, s->guests, BPF_FUNC_map_lookup_elem);
 	bpf_jump_if(p, BPF_JEQ, R0, 0, PASS);
 	bpf_load(p, BPF_W, R6, R0, 0);
 	put_mac(p, ETH_ALEN);
 	bpf_call(p, BPF_FUNC_ktime_get_coarse_ns);
 	bpf_set(p, R7, R0);
-	look_up(p, s->senders);
+	call_with_key(p, s->senders, BPF_FUNC_map_lookup_elem);
 	bpf_jump_if(p, BPF_JEQ, R0, 0, LEARN);
 	bpf_load(p, BPF_DW, R1, R0, 0);
 	bpf_alu_reg(p, BPF_SUB, R7, R1);
@@ -92,13 +93,10 @@ static int make_program(struct bpf_code *p, const struct shortcut *s)
 	bpf_alu_reg(p, BPF_ADD, R7, R1);
 	bpf_label(p, LEARN);
 	bpf_store(p, BPF_DW, NOW, R7);
-	bpf_set_map(p, R1, BPF_PSEUDO_MAP_FD, s->senders, 0);
-	bpf_set(p, R2, R10);
-	bpf_alu(p, BPF_ADD, R2, MAC);
 	bpf_set(p, R3, R10);
 	bpf_alu(p, BPF_ADD, R3, NOW);
 	bpf_alu(p, BPF_MOV, R4, BPF_ANY);
-	bpf_call(p, BPF_FUNC_map_update_elem);
+	call_with_key(p, s->senders, BPF_FUNC_map_update_elem);
 	bpf_label(p, PASS);
 	bpf_leave(p, XDP_PASS);
 	bpf_label(p, HAND_OVER);

@@ -360,7 +360,7 @@ static void tto_set_timer(struct tto *t)
 {
 	uint64_t at = UINT64_MAX, now = tto_now(t), wait;
 
-	if (t->config.hold_usec || t->more)
+	if (t->config.hold_usec)
 		at = aggregate_deadline(&t->aggregator);
 	if (t->unsent && at > now + RETRY_NS)
 		at = now + RETRY_NS;

@@ -44,8 +44,9 @@ struct tto_config {
 			     * ends when the queue is found empty (T29) */
 	uint32_t segments;  /* of an aggregate at most; 0: as many as fit, 1: none
 			     * is merged */
-	bool push_joins;    /* PSH ends none (not T01): hold_usec is 0 then */
-	bool acks_join;	    /* pure ACKs are collected, too (not T32): likewise */
+	/* Only where hold_usec is 0, else they would wait: */
+	bool push_joins;    /* PSH ends none (not T01) */
+	bool acks_join;	    /* pure ACKs are collected, too (not T32) */
 };
 
 /* One claim, as `vtoectl flows` shows it. */

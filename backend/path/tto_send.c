@@ -96,15 +96,19 @@ static const uint8_t *neighbour_mac(struct tto *t, const struct vtoe_address *a)
 
 /* -- neighbours that do not answer ----------------------------------------- */
 
+static bool same_ip(const struct vtoe_address *a, const struct vtoe_address *b)
+{
+	return a->family == b->family &&
+	       !memcmp(a->ip, b->ip, tto_ip_bytes(a->family));
+}
+
 static struct unreached *unreached_find(struct tto *t,
 					const struct vtoe_address *a)
 {
 	unsigned i;
 
 	for (i = 0; i < TTO_UNREACHED; i++)
-		if (t->unreached[i].address.family == a->family &&
-		    !memcmp(t->unreached[i].address.ip, a->ip,
-			    tto_ip_bytes(a->family)))
+		if (same_ip(&t->unreached[i].address, a))
 			return &t->unreached[i];
 	return NULL;
 }
@@ -196,8 +200,7 @@ static int pieces_get(struct lane *lane, struct outgoing *o)
 static bool same_address(const struct vtoe_address *a,
 			 const struct vtoe_address *b)
 {
-	return a->family == b->family && a->port == b->port &&
-	       !memcmp(a->ip, b->ip, tto_ip_bytes(a->family));
+	return a->port == b->port && same_ip(a, b);
 }
 
 bool tto_is_local(struct tto *t, const struct vtoe_address *a)
@@ -207,9 +210,7 @@ bool tto_is_local(struct tto *t, const struct vtoe_address *a)
 
 	for (i = 0; i < TTO_LOCALS; i++) {
 		l = &t->locals[i];
-		if (l->until > t->device->now &&
-		    l->address.family == a->family &&
-		    !memcmp(l->address.ip, a->ip, tto_ip_bytes(a->family)))
+		if (l->until > t->device->now && same_ip(&l->address, a))
 			return l->ours;
 	}
 	l = &t->locals[t->local_next++ % TTO_LOCALS];
