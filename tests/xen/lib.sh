@@ -196,6 +196,21 @@ worker_pid() {
 		grep -o '"pid": *[0-9]*' | head -1 | grep -o '[0-9]*$'
 }
 
+# attach [SETTING...]: g to vtoe, as the configuration has it, and with these
+# settings besides; anew: after detaching it, and waits until it is connected
+attach() {
+	timeout 15 vtoectl attach g port=xen domain=g persist=yes \
+		uplink=bridge:br0 "address=$GUEST4/24, fd00:9::4/64" "$@"
+}
+anew() { timeout 15 vtoectl detach g && attach "$@" && connected 40; }
+offers_tto() { vtoectl --json list | tr -d ' \n' | grep -q '"toe","tto"'; }
+
+# segments that TCP of the guest's own kernel has seen (in OUT), and dom0's
+guest_tcp() {
+	in_guest 10 'grep "^Tcp: 1" /proc/net/snmp | cut -d" " -f11,12'
+}
+dom0_tcp() { awk '/^Tcp: [0-9]/ { print $11 + $12 }' /proc/net/snmp; }
+
 vtoed_start() {
 	vtoed -c /tmp/vtoed.conf >> /tmp/logs/vtoed.log 2>&1 &
 	echo $! > /run/vtoed.lab

@@ -66,13 +66,11 @@ attached_for() {
 	attached_as=none
 	[ $as != none ] || return 0
 	# shellcheck disable=SC2086
-	vtoectl attach g port=xen domain=g persist=yes uplink=bridge:br0 \
-		address=10.9.0.4/24,fd00:9::4/64 ${BENCH_SPIN:+spin_usec=$BENCH_SPIN} \
-		$settings > /dev/null && connected || return 1
+	attach ${BENCH_SPIN:+spin_usec=$BENCH_SPIN} $settings > /dev/null &&
+		connected || return 1
 	attached_as=$as
 	# the driver has made its device, and neighbours are known
-	in_guest 20 "vtoe-run --require ${settings:+--service tto} curl -sS --max-time 15 http://$PEER:8080/1m.sum" ||
-		in_guest 20 "vtoe-run --require ${settings:+--service tto} curl -sS --max-time 15 http://$PEER:8080/1m.sum"
+	wait_for 40 in_guest 20 "vtoe-run --require ${settings:+--service tto} curl -sS --max-time 15 http://$PEER:8080/1m.sum"
 }
 
 # one ROUND WORKLOAD/STREAMS[/SIZE] WAY

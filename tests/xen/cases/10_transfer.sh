@@ -4,18 +4,12 @@
 # through vtoe (G1, M2), over memory granted once, with few notifications.
 # limit: 240
 moved() { echo $(($(counter rx_bytes) + $(counter tx_bytes))); }
-tcp_segments() { # of the guest's own kernel
-	in_guest 10 'grep "^Tcp: 1" /proc/net/snmp | cut -d" " -f11,12'
-}
-bridge_tcp() { # segments that dom0's own TCP has seen
-	awk '/^Tcp: [0-9]/ { print $11 + $12 }' /proc/net/snmp
-}
 expect "the guest has /dev/vtoe0" in_guest 20 'test -c /dev/vtoe0'
 bytes=$(moved)
 notices=$(counter notify)
 bells=$(counter doorbells)
 expect "curl gets 200 MB, SHA-256 equal" guest_fetches 200m 100
-dom0=$(bridge_tcp)
+dom0=$(dom0_tcp)
 # steady WAY: what a transfer costs while it runs: registrations and grant
 # operations, of which there must be none. It runs for long enough: while it
 # does, dom0 takes seconds for a look at the counters.
@@ -54,5 +48,5 @@ say "$bytes bytes: $notices notifications of the guest, $bells of the backend"
 expect "at most one notification for 64 KB" test $((bytes / notices)) -ge 65536
 expect "and one doorbell" test $((bytes / bells)) -ge 65536
 expect "the guest's own TCP saw no segment" eval \
-	'tcp_segments && [ "$OUT" = "0 0" ]'
-expect "dom0's own TCP saw none of them" test $(($(bridge_tcp) - dom0)) -lt 200
+	'guest_tcp && [ "$OUT" = "0 0" ]'
+expect "dom0's own TCP saw none of them" test $(($(dom0_tcp) - dom0)) -lt 200

@@ -5,25 +5,15 @@
 # under a transfer costs no connection (MECHANISMS B9).
 # limit: 600
 tto="vtoe-run --require --service tto"
-again() { # with these settings besides
-	vtoectl detach g
-	vtoectl attach g port=xen domain=g persist=yes uplink=bridge:br0 \
-		address=10.9.0.4/24,fd00:9::4/64 "$@" && connected
-}
-offers() { vtoectl --json list | tr -d ' \n' | grep -q '"toe","tto"'; }
-tcp_segments() { # of the guest's own kernel
-	in_guest 10 'grep "^Tcp: 1" /proc/net/snmp | cut -d" " -f11,12'
-}
 gets() { # FILE SECONDS [CURL-OPTION]
 	in_guest "$2" "$tto curl -sS --max-time $(($2 * SLOW - 2)) ${3:-} http://$PEER:8080/$1 | sha256sum | cut -d' ' -f1" &&
 		[ "$OUT" = "$(curl -sS "http://$PEER:8080/$1.sum")" ]
 }
-bridge_tcp() { awk '/^Tcp: [0-9]/ { print $11 + $12 }' /proc/net/snmp; }
 
-expect "the guest is attached with tto = yes" again tto=yes
-expect "and offered TOE and TTO" wait_for 20 offers
+expect "the guest is attached with tto = yes" anew tto=yes
+expect "and offered TOE and TTO" wait_for 20 offers_tto
 expect "curl gets 1 MB, SHA-256 equal" gets 1m 60
-dom0=$(bridge_tcp)
+dom0=$(dom0_tcp)
 expect "curl gets 20 MB, SHA-256 equal" gets 20m 100
 expect "iperf3 sends" in_guest 60 "$tto iperf3 -c $PEER -t 5"
 expect "iperf3 receives" in_guest 60 "$tto iperf3 -c $PEER -t 5 -R"
@@ -31,8 +21,8 @@ say "$(vtoectl flows g | tail -n 12)"
 say "$(counter tto_frames) frames in $(counter tto_aggregates) aggregates;" \
 	"$(counter tto_segments) segments sent"
 expect "the guest's own TCP saw no segment" eval \
-	'tcp_segments && [ "$OUT" = "0 0" ]'
-expect "dom0's own TCP saw none of them" test $(($(bridge_tcp) - dom0)) -lt 200
+	'guest_tcp && [ "$OUT" = "0 0" ]'
+expect "dom0's own TCP saw none of them" test $(($(dom0_tcp) - dom0)) -lt 200
 
 # under a transfer that takes a while
 kills() { [ "$(counter tto_frames)" -gt 200 ]; }
@@ -46,4 +36,4 @@ for round in $(seq "$ROUNDS"); do
 done
 expect "curl has not noticed that workers were killed" guest_end
 expect "SHA-256 equal" test "$OUT" = "$(curl -sS "http://$PEER:8080/200m.sum")"
-expect "the guest is attached as before" again
+expect "the guest is attached as before" anew

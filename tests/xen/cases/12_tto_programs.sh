@@ -7,27 +7,20 @@
 programs="20_nginx 21_redis 22_conns_200"
 # shellcheck disable=SC2034 # the cases'
 RUN="vtoe-run --require --service tto"
-again() { # with these settings besides
-	vtoectl detach g
-	vtoectl attach g port=xen domain=g persist=yes uplink=bridge:br0 \
-		address=10.9.0.4/24,fd00:9::4/64 "$@" && connected
-}
-offers() { vtoectl --json list | tr -d ' \n' | grep -q '"toe","tto"'; }
-bridge_tcp() { awk '/^Tcp: [0-9]/ { print $11 + $12 }' /proc/net/snmp; }
 
-expect "the guest is attached with tto = yes" again tto=yes tto_port=eth0
+expect "the guest is attached with tto = yes" anew tto=yes tto_port=eth0
 expect "eth0 hands its frames over" eval \
 	'ip link show dev eth0 | grep -q prog/xdp'
-expect "and offered TOE and TTO" wait_for 20 offers
+expect "and offered TOE and TTO" wait_for 20 offers_tto
 frames=$(counter tto_frames)
-dom0=$(bridge_tcp)
+dom0=$(dom0_tcp)
 for name in $programs; do
 	say "-- $name"
 	. "/lab/cases/$name.sh"
 done
-frames=$(($(counter tto_frames) - frames)) dom0=$(($(bridge_tcp) - dom0))
+frames=$(($(counter tto_frames) - frames)) dom0=$(($(dom0_tcp) - dom0))
 # what dom0's curl has said to the machine outside is among them
 expect "dom0's own TCP saw $dom0 segments, claims had $frames" \
 	test $((dom0 * 20)) -lt $frames
 say "$(vtoectl flows g | tail -n 12)"
-expect "the guest is attached as before" again
+expect "the guest is attached as before" anew

@@ -19,8 +19,7 @@ ways=(
 )
 answers() { timeout 2 vtoectl list > /dev/null; }
 reattach() {
-	timeout 15 vtoectl detach g && timeout 15 vtoectl attach g port=xen \
-		domain=g persist=yes uplink=bridge:br0 "address=$GUEST4/24, fd00:9::4/64"
+	timeout 15 vtoectl detach g && attach
 }
 for round in $(seq "$ROUNDS"); do
 	way=${ways[(round - 1) % ${#ways[@]}]}

@@ -9,11 +9,6 @@
 . /lab/faults.sh
 h_ready || fail "no second guest"
 # a quota that is full after some hundred, not after 16,384
-anew() {
-	timeout 15 vtoectl detach g && timeout 15 vtoectl attach g port=xen \
-		domain=g persist=yes uplink=bridge:br0 \
-		"address=$GUEST4/24, fd00:9::4/64" "$@" && connected
-}
 anew streams=512 || fail "the device is not attached anew"
 base
 worker=$(worker_pid)
