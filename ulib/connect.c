@@ -29,6 +29,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "inside.h"
 #include "internal.h"
 
 #define RUN_DIRECTORY "/run/vtoe"
@@ -323,7 +324,7 @@ static void close_if_open(int fd)
 		close(fd);
 }
 
-void vtoe_forget(struct vtoe *ctx)
+static void context_end(struct vtoe *ctx, bool forget)
 {
 	uint32_t i;
 
@@ -350,14 +351,20 @@ void vtoe_forget(struct vtoe *ctx)
 	cache_free(ctx);
 	pin_free(ctx);
 	arena_free_tables(&ctx->arena);
+	inside_end(ctx, forget);
 	free(ctx->vectors);
 	free(ctx->vectors_used);
 	free(ctx);
 }
 
+void vtoe_forget(struct vtoe *ctx)
+{
+	context_end(ctx, true);
+}
+
 void vtoe_close(struct vtoe *ctx)
 {
-	vtoe_forget(ctx);
+	context_end(ctx, false);
 }
 
 int vtoe_open(struct vtoe **out, const struct vtoe_params *params)
@@ -371,6 +378,8 @@ int vtoe_open(struct vtoe **out, const struct vtoe_params *params)
 
 	*out = NULL;
 	params = params ? params : &defaults;
+	if (params->flags & ~(VTOE_OPEN_WHOLE_PAGES | VTOE_OPEN_TTO))
+		return -EINVAL;
 	deadline = deadline_after(params->timeout_ms ? params->timeout_ms :
 						       OPEN_TIMEOUT_MS);
 	path = params->path ? params->path : getenv("VTOE_SOCKET");
@@ -382,14 +391,19 @@ int vtoe_open(struct vtoe **out, const struct vtoe_params *params)
 			return rc;
 		path = only;
 	}
-	if (params->flags & ~VTOE_OPEN_WHOLE_PAGES)
-		return -EINVAL;
 	name = params->name ? params->name : program_invocation_short_name;
 	ctx = context_new();
 	if (!ctx)
 		return -ENOMEM;
 	ctx->answer_ms = params->timeout_ms ? params->timeout_ms :
 					      ANSWER_TIMEOUT_MS;
+	if (params->flags & VTOE_OPEN_TTO) {
+		rc = inside_open(ctx, path);
+		if (rc)
+			goto fail;
+		path = ctx->inside_ops->path(ctx->inside);
+		deadline = deadline_after(ctx->answer_ms);
+	}
 	if (device_is(path)) {
 		rc = device_connect(ctx, path);
 		/* The driver has its own patience: granting and mapping 16 MiB
@@ -419,7 +433,7 @@ int vtoe_open(struct vtoe **out, const struct vtoe_params *params)
 	*out = ctx;
 	return 0;
 fail:
-	vtoe_forget(ctx);
+	vtoe_close(ctx);
 	return rc > 0 ? -EPROTO : rc;
 }
 

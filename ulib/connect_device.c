@@ -77,7 +77,7 @@ uint32_t context_events(const struct vtoe *ctx)
 int device_sleep(struct vtoe *ctx, const struct sleep_on *on, uint64_t deadline)
 {
 	struct vtoe_ioc_wait w = {
-		.flags = on->ring ? VTOE_WAIT_RING : 0,
+		.flags = on->bell ? VTOE_WAIT_RING : 0,
 		.seen = on->seen,
 		.timeout_ns = VTOE_WAIT_FOREVER,
 	};

@@ -62,7 +62,7 @@ static int control_collect(struct vtoe *ctx)
 		call->done = true;
 	}
 	if (vtoe_ring_release(&c->completions))
-		event_signal(ctx->doorbell);
+		context_ring(ctx);
 	return 0;
 }
 
@@ -124,7 +124,7 @@ static int control_send(struct vtoe *ctx, struct vtoe_ctl_request *request,
 	request->user_data = call->user_data;
 	memcpy(entry, request, sizeof(*request));
 	if (vtoe_ring_submit(&c->requests))
-		event_signal(ctx->doorbell);
+		context_ring(ctx);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
  *   stream.c   the blocking helpers; transfer.c those that move bytes
  *   text.c     addresses and texts
  *   wait.c     time, conditions, sleeping
+ *   inside.c   a context whose TCP is in this process
  *
  * Everything in the shared memory is written by somebody else: a value is
  * loaded once into private memory, checked, and only then used. The library
@@ -473,6 +474,8 @@ struct vtoe {
 	struct vtoe_lane *lanes;
 	uint8_t *vectors_used;
 	struct lane_counters retired; /* of lanes that were closed */
+	const struct inside_ops *inside_ops;
+	struct inside *inside; /* the stack in this process, or NULL */
 };
 
 /* Marks the context dead and wakes what sleeps on it. */
@@ -484,6 +487,16 @@ static inline int context_dead(const struct vtoe *ctx)
 {
 	return __atomic_load_n(&ctx->dead, __ATOMIC_RELAXED);
 }
+
+/* -- inside.c ------------------------------------------------------------ */
+
+/* A stack in this process, to the device (NULL: the only one). -> 0 or -errno */
+int inside_open(struct vtoe *ctx, const char *device);
+/* `forget`: it is the parent's. */
+void inside_end(struct vtoe *ctx, bool forget);
+/* context_sleep() there. */
+int inside_sleep(struct vtoe *ctx, const struct sleep_on *on,
+		 uint64_t deadline);
 
 /* -- small helpers ------------------------------------------------------- */
 
@@ -497,13 +510,15 @@ uint64_t deadline_after(int timeout_ms);
 struct sleep_on {
 	int fd;	       /* the vector's; drained when it has woken us */
 	uint32_t seen;
-	bool ring;     /* the doorbell is to be rung first */
+	bool bell;     /* the doorbell is to be rung first */
+	struct vtoe_ring *ring; /* that is armed; or NULL */
 };
 
 /* Sleeps until the backend notifies, the socket hangs up, or the deadline.
  * -> 0, -ETIME, -EINTR, or the context's error. */
 int context_sleep(struct vtoe *ctx, const struct sleep_on *on,
 		  uint64_t deadline);
+struct timespec timespec_from(uint64_t ns);
 /* Processors that this process may run on. */
 unsigned processors(void);
 void condition_init(pthread_cond_t *condition);
@@ -513,6 +528,8 @@ int condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock,
 /* Empties an eventfd. */
 void event_drain(int fd);
 void event_signal(int fd);
+/* There is something for the backend in a ring. */
+void context_ring(struct vtoe *ctx);
 
 static inline bool power_of_two(uint64_t n)
 {

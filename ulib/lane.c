@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inside.h"
 #include "internal.h"
 
 #define RARELY(x) __builtin_expect(!!(x), 0)
@@ -158,7 +159,7 @@ static void lane_release(struct vtoe_lane *lane)
 {
 	if (vtoe_ring_release(&lane->cq)) {
 		lane_count(&lane->counters.doorbells, 1);
-		event_signal(lane->ctx->doorbell);
+		context_ring(lane->ctx);
 	}
 }
 
@@ -353,7 +354,7 @@ static void lane_ring(struct vtoe_lane *lane)
 	if (!lane->bell)
 		return;
 	lane->bell = false;
-	event_signal(lane->ctx->doorbell);
+	context_ring(lane->ctx);
 }
 
 int vtoe_submit(struct vtoe_lane *lane)
@@ -437,6 +438,11 @@ static int lane_sleep(struct vtoe_lane *lane, uint64_t deadline)
 		lane_ring(lane);
 		return condition_wait(&lane->changed, &lane->lock, deadline);
 	}
+	/* it completes some: what is armed would be notified of that */
+	if (ctx->inside && lane->bell) {
+		lane_ring(lane);
+		return 0;
+	}
 	s.seen = context_events(ctx);
 	if (vtoe_ring_arm(&lane->cq)) {
 		lane_ring(lane);
@@ -445,7 +451,8 @@ static int lane_sleep(struct vtoe_lane *lane, uint64_t deadline)
 	lane_look_for_death(lane);
 	if (lane->dead || lane->dying)
 		return 0;
-	s.ring = lane->bell;
+	s.bell = lane->bell;
+	s.ring = &lane->cq;
 	lane->bell = false;
 	lane->sleeper = true;
 	lane_unlock_if(lane);
@@ -508,6 +515,8 @@ int vtoe_lane_fd(const struct vtoe_lane *lane)
 int vtoe_lane_arm(struct vtoe_lane *lane)
 {
 	lane->armed = true;
+	if (lane->ctx->inside)
+		lane->ctx->inside_ops->watch(lane->ctx->inside);
 	if (lane->current_valid || lane->kept_head != lane->kept_tail ||
 	    lane->dead || lane->dying)
 		return 1;
@@ -535,7 +544,7 @@ void vtoe_lane_want_all(struct vtoe_lane *lane, int all)
 		return;
 	/* the backend may know of some that it has not told of */
 	lane_count(&lane->counters.doorbells, 1);
-	event_signal(lane->ctx->doorbell);
+	context_ring(lane->ctx);
 }
 
 void vtoe_lane_set_spin(struct vtoe_lane *lane, unsigned usec)

@@ -71,6 +71,18 @@ struct vtoe_params {
  * the backend never has a page with anything else in it. */
 #define VTOE_OPEN_WHOLE_PAGES 1u
 
+/*
+ * TCP in this process, over the device's TTO service: what the backend has
+ * received comes here as segments, and no other process is switched to on its way.
+ * A thread of the library goes on with it meanwhile. vtoe_close() waits until the
+ * peers have what was sent, for VTOE_DRAIN_SECONDS at most; what is under way when
+ * the process ends without it is lost. In a child of fork the streams are the
+ * parent's, and end with it: they can be shared with it as long. Errors of its
+ * own: -EOPNOTSUPP: the device does not offer TTO; -ELIBACC: the module
+ * vtoe-inside.so is not installed.
+ */
+#define VTOE_OPEN_TTO 2u
+
 /* Connects, maps, says hello. -ENOENT: no backend; -ENOTUNIQ: several devices
  * and no path; -EACCES: not allowed; -EPROTO: not a vtoe backend; -ETIMEDOUT:
  * it does not answer; -EUSERS: its quota of peers is used up; -ECONNRESET: it

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "inside.h"
 #include "internal.h"
 
 uint64_t clock_ns(void)
@@ -27,7 +28,7 @@ uint64_t deadline_after(int timeout_ms)
 	return clock_ns() + (uint64_t)timeout_ms * 1000000u;
 }
 
-static struct timespec timespec_from(uint64_t ns)
+struct timespec timespec_from(uint64_t ns)
 {
 	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000u),
 				  .tv_nsec = (long)(ns % 1000000000u) };
@@ -45,7 +46,9 @@ int context_sleep(struct vtoe *ctx, const struct sleep_on *on,
 
 	if (ctx->on_device)
 		return device_sleep(ctx, on, deadline);
-	if (on->ring)
+	if (ctx->inside)
+		return inside_sleep(ctx, on, deadline);
+	if (on->bell)
 		event_signal(ctx->doorbell);
 	if (deadline != FOREVER) {
 		uint64_t now = clock_ns();
@@ -62,6 +65,14 @@ int context_sleep(struct vtoe *ctx, const struct sleep_on *on,
 	if (p[1].revents)
 		return context_check(ctx);
 	return n ? 0 : -ETIME;
+}
+
+void context_ring(struct vtoe *ctx)
+{
+	if (ctx->inside)
+		ctx->inside_ops->turn(ctx->inside);
+	else
+		event_signal(ctx->doorbell);
 }
 
 unsigned processors(void)

@@ -52,7 +52,7 @@ static int uring_restrict(struct uring *u)
 	return uring_register(u, IORING_REGISTER_RESTRICTIONS, r, n);
 }
 
-int uring_open(struct uring *u, unsigned entries, unsigned files)
+int uring_open(struct uring *u, unsigned entries, unsigned files, bool threads)
 {
 	/* From the best to the least; 6.1 has them all. */
 	static const unsigned flags[] = {
@@ -66,7 +66,8 @@ int uring_open(struct uring *u, unsigned entries, unsigned files)
 	int rc = -EINVAL;
 
 	memset(u, 0, sizeof(*u));
-	for (i = 0; i < sizeof(flags) / sizeof(*flags) && rc == -EINVAL; i++) {
+	for (i = threads; i < sizeof(flags) / sizeof(*flags) && rc == -EINVAL;
+	     i++) {
 		memset(&p, 0, sizeof(p));
 		p.flags = flags[i] | IORING_SETUP_CQSIZE |
 			  IORING_SETUP_R_DISABLED | IORING_SETUP_CLAMP;

@@ -3,7 +3,7 @@
  * uring.h - the worker's io_uring
  *
  * One ring per worker, used by one thread (SINGLE_ISSUER, DEFER_TASKRUN where
- * the kernel has them). The ring is restricted, before it is enabled, to the
+ * the kernel has them), or by several, one at a time. The ring is restricted, before it is enabled, to the
  * operations that the worker uses, because seccomp does not see what io_uring
  * does. Sockets are registered files: index = the stream's index.
  *
@@ -38,9 +38,9 @@ struct uring {
 };
 
 /* A ring with room for `entries` submissions; `files` registered slots, 0 for
- * no table. What the kernel refuses is left out; -errno if no ring can be made
- * at all. */
-int uring_open(struct uring *u, unsigned entries, unsigned files);
+ * no table; `threads`: more than one will use it. What the kernel refuses is left
+ * out; -errno if no ring can be made at all. */
+int uring_open(struct uring *u, unsigned entries, unsigned files, bool threads);
 void uring_close(struct uring *u);
 
 /* A submission entry; submits first when the queue is full. Never NULL. */

@@ -17,7 +17,8 @@
  * the function that takes the last count down frees the object. Objects named
  * in a tag given to the kernel are never freed before that tag came back.
  *
- * One thread; `now` (milliseconds of a monotonic clock) is told by the caller.
+ * One thread at a time; `now` (milliseconds of a monotonic clock) is told by the
+ * caller.
  * Nothing here logs, aborts, or trusts a value of the guest's.
  */
 #ifndef VTOE_PATH_DEVICE_H
@@ -316,6 +317,7 @@ struct device_limits {
 	uint32_t spin_usec;	/* poll before sleeping, at most */
 	uint64_t withheld;	/* of PATH_FEATURES: not offered */
 	bool no_registered_files; /* as with a kernel without good ones */
+	bool threads;		/* turns are taken by more than one */
 };
 
 #define DEVICE_CONNECTS 64

@@ -58,6 +58,10 @@ void device_write(struct device *d, int fd, const void *from, unsigned bytes);
  * of the caller's descriptors that had events. *busy: work was done.
  */
 unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy);
+/* The same by a thread that does not watch descriptors, beside the one that does
+ * (limits.threads), but not at the same time: it takes nothing from the kernel.
+ * -> false: the other thread is to go on. When it has to, is in d->wake_us. */
+bool device_turn_beside(struct device *d, uint64_t now_us);
 void device_set_timer(struct device *d);
 
 /* -- conn.c -- */

@@ -168,6 +168,15 @@ static inline int vtoe_ring_arm(struct vtoe_ring *r)
 	return vtoe_ring_peek(r) != (void *)0;
 }
 
+/* Consumer: no notification with the next entries after all; for one that will
+ * look by itself. One that was on its way comes. */
+static inline void vtoe_ring_disarm(struct vtoe_ring *r)
+{
+	vtoe_u32 event = __atomic_load_n(&r->shared->c.event, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&r->shared->c.event, event - 1, __ATOMIC_RELAXED);
+}
+
 /* Producer: ask for a notification when `want` entries more are free. 1 if
  * they are free already. */
 static inline int vtoe_ring_arm_space(struct vtoe_ring *r, vtoe_u32 want)

@@ -18,7 +18,8 @@ static const char usage_text[] =
 	"kernel sockets and over vtoe, turn by turn, and compares.\n"
 	"\n"
 	"  --to ADDRESS[:PORT]   the far end ([v6]:PORT for IPv6; port 5210)\n"
-	"  --transports LIST     kernel,vtoe\n"
+	"  --transports LIST     kernel,vtoe (default), vtoe-tto: the same with\n"
+	"                        TCP in the application, over the TTO service\n"
 	"  --workloads LIST      bulk-tx,bulk-rx,rr,connect (default), idle\n"
 	"  --streams LIST        connections at once; default 1,8\n"
 	"  --size LIST           bytes of an rr message; default 1,1024\n"
@@ -279,17 +280,15 @@ static int parse_one(struct bench_options *o, int c, const char *arg)
 static int apply_defaults(struct bench_options *o)
 {
 	int error = 0;
-	unsigned i;
 
 	if (!o->to_len) {
 		fputs("vtoe-bench: --to is missing: give the address of a "
 		      "running `vtoe-bench server`\n", stderr);
 		return -1;
 	}
-	for (i = 0; !o->transport_count && transport_table[i]; i++)
-		o->transports[i] = transport_table[i];
 	if (!o->transport_count)
-		o->transport_count = i;
+		error |= parse_list("transports", "kernel,vtoe", o,
+				    add_transport);
 	if (!o->workload_count)
 		error |= parse_list("workloads", "bulk-tx,bulk-rx,rr,connect",
 				    o, add_workload);

@@ -5,5 +5,6 @@
 const struct transport_ops *const transport_table[] = {
 	&transport_kernel,
 	&transport_vtoe,
+	&transport_vtoe_tto,
 	NULL,
 };

@@ -54,6 +54,7 @@ struct transport_ops {
 
 extern const struct transport_ops transport_kernel;
 extern const struct transport_ops transport_vtoe;
+extern const struct transport_ops transport_vtoe_tto; /* not by default */
 
 /* NULL-terminated */
 extern const struct transport_ops *const transport_table[];

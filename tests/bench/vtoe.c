@@ -53,10 +53,12 @@ static unsigned vtoe_entries(const struct vtoe_transport *v,
 
 static int vtoe_transport_open(struct transport **t,
 			       const struct bench_options *o,
-			       unsigned max_streams)
+			       unsigned max_streams,
+			       const struct transport_ops *ops, unsigned flags)
 {
 	struct vtoe_params params = { .path = o->vtoe_socket,
-				      .name = "vtoe-bench" };
+				      .name = "vtoe-bench",
+				      .flags = flags };
 	struct vtoe_transport *v;
 	unsigned entries;
 	int error;
@@ -65,7 +67,7 @@ static int vtoe_transport_open(struct transport **t,
 	if (!v)
 		return -ENOMEM;
 	v->room = max_streams;
-	v->base.ops = &transport_vtoe;
+	v->base.ops = ops;
 	error = vtoe_open(&v->ctx, &params);
 	if (error)
 		goto free;
@@ -272,18 +274,37 @@ static void vtoe_count(const struct transport *t,
 	to->bytes_copied = c.bytes_copied;
 }
 
-const struct transport_ops transport_vtoe = {
-	.name = "vtoe",
-	.has_worker = true,
-	.open = vtoe_transport_open,
-	.close = vtoe_transport_close,
-	.depth = vtoe_depth,
-	.alloc = vtoe_transport_alloc,
-	.connect = vtoe_connect,
-	.recv = vtoe_recv,
-	.send = vtoe_send,
-	.wait = vtoe_wait,
-	.shutdown = vtoe_shutdown,
-	.drop = vtoe_drop,
-	.count = vtoe_count,
-};
+#define TRANSPORT_VTOE(name_, open_)         \
+	{                                    \
+		.name = name_,               \
+		.has_worker = true,          \
+		.open = open_,               \
+		.close = vtoe_transport_close, \
+		.depth = vtoe_depth,         \
+		.alloc = vtoe_transport_alloc, \
+		.connect = vtoe_connect,     \
+		.recv = vtoe_recv,           \
+		.send = vtoe_send,           \
+		.wait = vtoe_wait,           \
+		.shutdown = vtoe_shutdown,   \
+		.drop = vtoe_drop,           \
+		.count = vtoe_count,         \
+	}
+
+static int vtoe_open_toe(struct transport **t, const struct bench_options *o,
+			 unsigned max_streams)
+{
+	return vtoe_transport_open(t, o, max_streams, &transport_vtoe, 0);
+}
+
+static int vtoe_open_tto(struct transport **t, const struct bench_options *o,
+			 unsigned max_streams)
+{
+	return vtoe_transport_open(t, o, max_streams, &transport_vtoe_tto,
+				   VTOE_OPEN_TTO);
+}
+
+const struct transport_ops transport_vtoe =
+	TRANSPORT_VTOE("vtoe", vtoe_open_toe);
+const struct transport_ops transport_vtoe_tto =
+	TRANSPORT_VTOE("vtoe-tto", vtoe_open_tto);

@@ -107,7 +107,7 @@ chroot "$root" bash -euc '
 	cd /build
 	[ -f Makefile ] || /src/configure -q --prefix=/opt/vtoe
 	make -s -j2 vtoed vtoectl libvtoe.la libvtoe-preload.la vtoe-run \
-		vtoe-stack '"$programs"'
+		vtoe-stack vtoe-inside.la '"$programs"'
 	make -s install-exec
 	mkdir -p /opt/vtoe/libexec
 	for p in '"$programs"'; do

@@ -2,6 +2,7 @@
 #include "stack/wire_session.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 
 enum {
@@ -12,15 +13,19 @@ enum {
 	OPEN_MS = 5000,
 };
 
+void session_forget(struct session *s)
+{
+	vtoe_forget(s->ctx);
+	free(s->buffers);
+	free(s->owed);
+	free(s);
+}
+
 void session_free(struct session *s)
 {
 	if (s->lane)
 		vtoe_lane_close(s->lane);
-	if (s->ctx)
-		vtoe_close(s->ctx);
-	free(s->buffers);
-	free(s->owed);
-	free(s);
+	session_forget(s);
 }
 
 static uint32_t at_most(uint32_t most, uint64_t n)
@@ -152,12 +157,17 @@ static void *opener_run(void *arg)
 
 static int opener_begin(struct session_opener *o, const char *path)
 {
+	sigset_t all, before;
 	int rc;
 
 	o->path = path;
 	o->session = NULL;
 	o->done = false;
+	/* signals are for the program's own threads */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&o->thread, NULL, opener_run, o);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	o->runs = !rc;
 	return rc ? -rc : -EAGAIN;
 }

@@ -72,6 +72,8 @@ struct session {
 /* Waits until the backend answers, or OPEN_MS. -> 0; -EOPNOTSUPP: no TTO */
 int session_open(const char *path, struct session **out);
 void session_free(struct session *s);
+/* The same in a child of fork. */
+void session_forget(struct session *s);
 /* An entry for a request, which session_submit() sends; NULL: it is dead. */
 struct vtoe_sqe *session_sqe(struct session *s);
 /* Lends `count` buffers from `first` on. -> false: no room, or it is dead */

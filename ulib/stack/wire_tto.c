@@ -705,19 +705,29 @@ struct wire *wire_tto_open(const char *path, uint32_t claims, int *error)
 	return &t->wire;
 }
 
-void wire_tto_close(struct wire *w)
+static void tto_free(struct wire_tto *t, void (*end)(struct session *s))
 {
-	struct wire_tto *t = tto_of(w);
 	struct session *s, *next;
 
-	session_opener_end(&t->opener);
 	if (t->now)
-		session_free(t->now);
+		end(t->now);
 	for (s = t->over; s; s = next) {
 		next = s->next;
-		session_free(s);
+		end(s);
 	}
 	free(t->claims);
 	free(t->path);
 	free(t);
+}
+
+void wire_tto_close(struct wire *w)
+{
+	session_opener_end(&tto_of(w)->opener);
+	tto_free(tto_of(w), session_free);
+}
+
+void wire_tto_forget(struct wire *w)
+{
+	/* a thread that opens one is the parent's, too */
+	tto_free(tto_of(w), session_forget);
 }

@@ -13,6 +13,8 @@
  * be given. -> NULL, and -errno in *error; -EOPNOTSUPP: it does not offer TTO. */
 struct wire *wire_tto_open(const char *path, uint32_t claims, int *error);
 void wire_tto_close(struct wire *w);
+/* Instead, in a child of fork: the worker's other end is the parent's. */
+void wire_tto_forget(struct wire *w);
 /* The device's page as it was at the start. */
 const struct vtoe_device_page *wire_tto_page(const struct wire *w);
 

@@ -8,6 +8,7 @@
 #   vtoe-run   the program of `netfront` as it is, under vtoe-run
 #   tto        the same under vtoe-run --service tto
 #   tto-native vtoe-bench over libvtoe with that service, as `vtoe` is with TOE
+#   tto-inside the same with TCP in vtoe-bench itself (VTOE_OPEN_TTO)
 #   dom0       the program of `netfront` in dom0, in the guest's network
 #              namespace: what an engine made of dom0's own TCP can approach
 #
@@ -90,6 +91,7 @@ one() {
 	vtoe-run) guest_begin 60 "vtoe-run --require $bench $command kernel" ;;
 	tto) guest_begin 60 "vtoe-run --require --service tto $bench $command kernel" ;;
 	tto-native) guest_begin 60 "vtoe-run --require --service tto $bench $command vtoe $spin" ;;
+	tto-inside) guest_begin 60 "$bench $command vtoe-tto $spin" ;;
 	dom0)
 		# shellcheck disable=SC2086
 		nsenter --net=/run/netns/vtoe-g $bench $command kernel \

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * inside.c - the stack inside of a program: the table that ulib/inside.h describes
+ *
+ * Theory of operation. A server (server.h) and a thread that has its loop. Turns
+ * are taken under a lock by that thread and by the program's own, of which each
+ * takes one when it would have rung a doorbell. So an exchange costs no switch
+ * between threads: the program's thread sends by itself, sleeps on the wire's
+ * descriptor (it leads), and when that wakes it receives by itself.
+ *
+ * The thread is there for what must go on meanwhile (MECHANISMS G4): timers, what
+ * comes while the program computes, connections of its children. It does not watch
+ * the wire's descriptor while a program's thread does, or did a moment ago: both
+ * would wake up for everything that comes. So it looks once in TICK_US what the
+ * program's threads do:
+ *
+ *   one leads          they will do all there is to do. After a while in which
+ *                      nothing happened it rests; the next turn ends that
+ *   turns were taken   the program is busy in between: looks again
+ *   neither            watches the wire, until a turn is taken again
+ *
+ * What comes while the program computes thus waits for TICK_US at most, when it
+ * was busy before, and not at all otherwise.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../inside.h"
+#include "stack/server.h"
+
+enum { TICK_US = 4000, REST_TICKS = 4 };
+
+struct inside {
+	struct inside *next;
+	pthread_mutex_t lock; /* of everything below */
+	pthread_t thread;
+	struct server server;
+	int kick_fd; /* the thread looks at once */
+	bool leading;	/* a program's thread sleeps on `leading_fd` */
+	int leading_fd;
+	bool resting;	/* the thread relies on it */
+	bool always;	/* the thread watches the wire in any case */
+	uint32_t turns; /* of the program's threads */
+	uint64_t look_us; /* when the thread looks again by itself */
+	bool ending;	/* nobody is to come any more */
+	uint64_t drain_us;
+	pid_t pid;
+};
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void inside_kick(struct inside *i)
+{
+	const uint64_t one = 1;
+
+	while (write(i->kick_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+/* -- the program's threads ------------------------------------------------- */
+
+/* A turn; the thread is told if it has to go on, or earlier than it knows. */
+static void inside_take_turn(struct inside *i)
+{
+	struct device *d = &i->server.own.device;
+	bool done;
+
+	i->turns++;
+	done = device_turn_beside(d, now_us());
+	/* a tick late is in time */
+	if (!done || i->resting ||
+	    (i->look_us > TICK_US && d->wake_us < i->look_us - TICK_US)) {
+		i->resting = false;
+		i->look_us = 0;
+		inside_kick(i);
+	}
+}
+
+static void inside_turn(struct inside *i)
+{
+	struct device *d = &i->server.own.device;
+	struct list *at, *tmp;
+
+	pthread_mutex_lock(&i->lock);
+	list_for_each_safe(at, tmp, &d->conns) {
+		struct conn *c = list_entry(at, struct conn, node);
+
+		if (c->link.pid == (uint32_t)i->pid)
+			conn_kick(c);
+	}
+	inside_take_turn(i);
+	pthread_mutex_unlock(&i->lock);
+}
+
+static void inside_watch(struct inside *i)
+{
+	pthread_mutex_lock(&i->lock);
+	if (!i->always)
+		inside_kick(i);
+	i->always = true;
+	pthread_mutex_unlock(&i->lock);
+}
+
+static void inside_wait_begin(struct inside *i, struct inside_wait *w)
+{
+	const struct device *d = &i->server.own.device;
+
+	w->fd = -1;
+	w->until_ns = INSIDE_NEVER;
+	pthread_mutex_lock(&i->lock);
+	if (!i->leading) {
+		w->fd = i->leading_fd = wire_tto_lane_fd(i->server.wire);
+		i->leading = w->fd >= 0;
+	}
+	if (w->fd >= 0 && d->wake_us != DEVICE_NEVER)
+		w->until_ns = d->wake_us * 1000;
+	pthread_mutex_unlock(&i->lock);
+}
+
+static void inside_wait_end(struct inside *i, struct inside_wait *w,
+			    bool happened)
+{
+	if (w->fd < 0)
+		return;
+	pthread_mutex_lock(&i->lock);
+	i->leading = false;
+	/* not that of another worker by now */
+	if (happened && w->fd == wire_tto_lane_fd(i->server.wire)) {
+		wire_tto_woken(i->server.wire, false);
+		inside_take_turn(i);
+	} else if (i->resting) {
+		i->resting = false;
+		inside_kick(i);
+	}
+	pthread_mutex_unlock(&i->lock);
+}
+
+/* -- the thread ------------------------------------------------------------ */
+
+struct look {
+	uint32_t turns; /* as they were at the last look */
+	unsigned quiet; /* looks at which they were the same */
+};
+
+/* Does somebody else watch the wire, or did so a moment ago? */
+static bool inside_is_led(struct inside *i, struct look *l)
+{
+	bool led = i->leading &&
+		   i->leading_fd == wire_tto_lane_fd(i->server.wire);
+
+	if (i->always)
+		return false;
+	l->quiet = l->turns == i->turns ? l->quiet + 1 : 0;
+	l->turns = i->turns;
+	return led || !l->quiet;
+}
+
+/* -> when to look again; `p` is what to watch until then */
+static uint64_t inside_plan(struct inside *i, struct look *l, struct pollfd p[3])
+{
+	struct device *d = &i->server.own.device;
+	uint64_t until = d->wake_us;
+
+	p[0] = (struct pollfd){ i->server.own.device.uring.ring.ring_fd, POLLIN,
+				0 };
+	p[1] = (struct pollfd){ i->kick_fd, POLLIN, 0 };
+	p[2] = (struct pollfd){ -1, POLLIN, 0 };
+	if (!inside_is_led(i, l)) {
+		p[2].fd = wire_tto_lane_fd(i->server.wire);
+	} else if (i->leading && l->quiet >= REST_TICKS) {
+		/* who leads keeps the time, too */
+		i->resting = true;
+		until = DEVICE_NEVER;
+	} else if (until > d->now_us + TICK_US) {
+		until = d->now_us + TICK_US;
+	}
+	return i->look_us = until;
+}
+
+static bool inside_is_over(struct inside *i, uint64_t now)
+{
+	struct own *o = &i->server.own;
+
+	if (!i->ending)
+		return false;
+	device_set_timer(&o->device); /* looks again in a while */
+	if (o->device.conn_count)
+		return false;
+	if (!i->drain_us)
+		i->drain_us = now + VTOE_DRAIN_SECONDS * 1000000ull;
+	return !o->conn_count || now >= i->drain_us;
+}
+
+static bool inside_sleep(const struct pollfd from[3], uint64_t until)
+{
+	struct pollfd p[3] = { from[0], from[1], from[2] };
+	uint64_t now = now_us(), left = until > now ? until - now : 0;
+	struct timespec t = { .tv_sec = (time_t)(left / 1000000),
+			      .tv_nsec = (long)(left % 1000000 * 1000) };
+	uint64_t count;
+
+	if (ppoll(p, 3, until == DEVICE_NEVER ? NULL : &t, NULL) <= 0)
+		return false;
+	while (p[1].revents && read(p[1].fd, &count, sizeof(count)) < 0 &&
+	       errno == EINTR)
+		;
+	return p[2].revents;
+}
+
+static bool inside_idle(const struct device *d)
+{
+	return list_empty(&d->ready) && list_empty(&d->ready_conns) &&
+	       d->wake_us > d->now_us;
+}
+
+static void *inside_run(void *arg)
+{
+	struct inside *i = arg;
+	struct device *d = &i->server.own.device;
+	struct look look = { 0, 0 };
+	struct pollfd p[3];
+	unsigned events;
+	uint64_t until;
+	bool busy, readable = false;
+
+	pthread_mutex_lock(&i->lock);
+	server_events(&i->server, 0);
+	do {
+		do {
+			if (readable)
+				wire_tto_woken(i->server.wire, false);
+			readable = false;
+			events = device_turn(d, now_us(), false, &busy);
+			server_events(&i->server, events);
+		} while (busy || !inside_idle(d));
+		until = inside_plan(i, &look, p);
+		pthread_mutex_unlock(&i->lock);
+		readable = inside_sleep(p, until);
+		pthread_mutex_lock(&i->lock);
+		i->resting = false;
+	} while (!inside_is_over(i, now_us()));
+	pthread_mutex_unlock(&i->lock);
+	return NULL;
+}
+
+/* -- open and close -------------------------------------------------------- */
+
+static void inside_free(struct inside *i)
+{
+	if (i->kick_fd >= 0)
+		close(i->kick_fd);
+	pthread_mutex_destroy(&i->lock);
+	free(i);
+}
+
+/* -- fork ------------------------------------------------------------------ */
+
+/* The child gets the stack as it is between two turns, to free it. */
+static struct inside *insides;
+static pthread_mutex_t insides_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t insides_once = PTHREAD_ONCE_INIT;
+
+static void insides_stop(void)
+{
+	struct inside *i;
+
+	pthread_mutex_lock(&insides_lock);
+	for (i = insides; i; i = i->next)
+		pthread_mutex_lock(&i->lock);
+}
+
+static void insides_go_on(void)
+{
+	struct inside *i;
+
+	for (i = insides; i; i = i->next)
+		pthread_mutex_unlock(&i->lock);
+	pthread_mutex_unlock(&insides_lock);
+}
+
+static void insides_init(void)
+{
+	pthread_atfork(insides_stop, insides_go_on, insides_go_on);
+}
+
+static void insides_add(struct inside *i)
+{
+	pthread_once(&insides_once, insides_init);
+	pthread_mutex_lock(&insides_lock);
+	i->next = insides;
+	insides = i;
+	pthread_mutex_unlock(&insides_lock);
+}
+
+static void insides_remove(struct inside *i)
+{
+	struct inside **link = &insides;
+
+	pthread_mutex_lock(&insides_lock);
+	while (*link != i)
+		link = &(*link)->next;
+	*link = i->next;
+	pthread_mutex_unlock(&insides_lock);
+}
+
+static void inside_close(struct inside *i)
+{
+	pthread_mutex_lock(&i->lock);
+	i->ending = true;
+	pthread_mutex_unlock(&i->lock);
+	inside_kick(i);
+	pthread_join(i->thread, NULL);
+	insides_remove(i);
+	server_close(&i->server);
+	inside_free(i);
+}
+
+static void inside_forget(struct inside *i)
+{
+	if (i->pid == getpid()) {
+		inside_close(i);
+		return;
+	}
+	insides_remove(i);
+	server_forget(&i->server);
+	inside_free(i);
+}
+
+/* The program's signals are for its own threads. */
+static int inside_start(struct inside *i)
+{
+	sigset_t all, before;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = -pthread_create(&i->thread, NULL, inside_run, i);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
+static int inside_open(struct inside **out, const char *device, char *why,
+		       size_t room)
+{
+	const struct server_params params = {
+		.device = device,
+		.threads = true,
+		.looks = true,
+	};
+	struct inside *i = calloc(1, sizeof(*i));
+	int rc;
+
+	if (!i)
+		return -ENOMEM;
+	pthread_mutex_init(&i->lock, NULL);
+	i->pid = getpid();
+	i->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	rc = server_open(&i->server, &params, why, room);
+	if (!rc && i->kick_fd < 0)
+		rc = -EMFILE;
+	if (!rc)
+		rc = inside_start(i);
+	if (rc) {
+		server_close(&i->server);
+		inside_free(i);
+		return rc;
+	}
+	insides_add(i);
+	*out = i;
+	return 0;
+}
+
+static const char *inside_path(const struct inside *i)
+{
+	return i->server.path;
+}
+
+const struct inside_ops vtoe_inside = {
+	.version = INSIDE_VERSION,
+	.open = inside_open,
+	.close = inside_close,
+	.path = inside_path,
+	.turn = inside_turn,
+	.watch = inside_watch,
+	.wait_begin = inside_wait_begin,
+	.wait_end = inside_wait_end,
+	.forget = inside_forget,
+};
