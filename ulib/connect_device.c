@@ -83,12 +83,8 @@ int device_sleep(struct vtoe *ctx, const struct sleep_on *on, uint64_t deadline)
 	};
 	int rc;
 
-	if (deadline != FOREVER) {
-		uint64_t now = clock_ns();
-
-		/* 0 rings, if that is due, and does not sleep */
-		w.timeout_ns = deadline > now ? deadline - now : 0;
-	}
+	if (deadline != FOREVER) /* 0 rings, if that is due, and does not sleep */
+		w.timeout_ns = time_left(deadline);
 	rc = ioctl(ctx->socket, VTOE_IOC_WAIT, &w) ? -errno : 0;
 	return rc == -ENOTCONN ? context_check(ctx) : rc;
 }

@@ -71,15 +71,15 @@ int inside_sleep(struct vtoe *ctx, const struct sleep_on *on, uint64_t deadline)
 		{ .fd = ctx->socket, .events = POLLIN },
 	};
 	struct timespec left;
-	uint64_t until, now;
+	uint64_t until;
 	bool happened;
 	int n, error;
 
 	ctx->inside_ops->wait_begin(ctx->inside, &w);
 	p[2] = (struct pollfd){ .fd = w.fd, .events = POLLIN };
 	until = w.until_ns < deadline ? w.until_ns : deadline;
-	now = clock_ns();
-	left = timespec_from(until > now ? until - now : 0);
+	if (until != FOREVER)
+		left = timespec_from(time_left(until));
 	n = ppoll(p, 3, until == FOREVER ? NULL : &left, NULL);
 	error = errno;
 	happened = n > 0 ? p[2].revents != 0 : !n && w.until_ns <= deadline;

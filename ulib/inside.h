@@ -42,7 +42,7 @@ struct inside_ops {
 	/* All contexts are closed. Waits until what was sent has arrived, for
 	 * VTOE_DRAIN_SECONDS at most. */
 	void (*close)(struct inside *i);
-	/* Of the socket that contexts connect to. */
+	/* Of the socket that the context connects to, until it has. */
 	const char *(*path)(const struct inside *i);
 	/* There is something in a ring: takes a turn. */
 	void (*turn)(struct inside *i);

@@ -505,6 +505,8 @@ int inside_sleep(struct vtoe *ctx, const struct sleep_on *on,
 uint64_t clock_ns(void);
 /* timeout_ms -1: FOREVER */
 uint64_t deadline_after(int timeout_ms);
+/* Until then, 0 if it is over; a tick more if it is long. */
+uint64_t time_left(uint64_t deadline);
 /* What a thread sleeps on. On a guest's device, that is the number of events:
  * `seen` is context_events() from before the ring was armed. */
 struct sleep_on {

@@ -13,19 +13,42 @@
 #include "inside.h"
 #include "internal.h"
 
-uint64_t clock_ns(void)
+/* The coarse clock is the time of the kernel's last tick, ten milliseconds ago at
+ * most. It is for waits that are far longer: to read the other one costs as much as
+ * a system call where the processor's counter is emulated. */
+#define FAR_MS 200
+#define FAR_NS (FAR_MS * 1000000ull)
+
+static uint64_t clock_read(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t clock_ns(void)
+{
+	return clock_read(CLOCK_MONOTONIC);
 }
 
 uint64_t deadline_after(int timeout_ms)
 {
+	clockid_t clock = timeout_ms < FAR_MS ? CLOCK_MONOTONIC :
+						CLOCK_MONOTONIC_COARSE;
+
 	if (timeout_ms < 0)
 		return FOREVER;
-	return clock_ns() + (uint64_t)timeout_ms * 1000000u;
+	return clock_read(clock) + (uint64_t)timeout_ms * 1000000u;
+}
+
+uint64_t time_left(uint64_t deadline)
+{
+	uint64_t now = clock_read(CLOCK_MONOTONIC_COARSE);
+
+	if (deadline < now + FAR_NS)
+		now = clock_ns();
+	return deadline > now ? deadline - now : 0;
 }
 
 struct timespec timespec_from(uint64_t ns)
@@ -42,6 +65,7 @@ int context_sleep(struct vtoe *ctx, const struct sleep_on *on,
 		{ .fd = ctx->socket, .events = POLLIN },
 	};
 	struct timespec left;
+	uint64_t ns;
 	int n;
 
 	if (ctx->on_device)
@@ -51,11 +75,10 @@ int context_sleep(struct vtoe *ctx, const struct sleep_on *on,
 	if (on->bell)
 		event_signal(ctx->doorbell);
 	if (deadline != FOREVER) {
-		uint64_t now = clock_ns();
-
-		if (now >= deadline)
+		ns = time_left(deadline);
+		if (!ns)
 			return -ETIME;
-		left = timespec_from(deadline - now);
+		left = timespec_from(ns);
 	}
 	n = ppoll(p, 2, deadline == FOREVER ? NULL : &left, NULL);
 	if (n < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * exact_native ADDRESS PORT STREAMS BYTES SEED - random posting, byte-exact
+ * exact_native ADDRESS PORT STREAMS BYTES SEED [tto] - random posting, byte-exact
  *
  * MECHANISMS H9 to H13: the client of `exact serve` over libvtoe, on one lane.
  * Buffers are posted and sends submitted in an order, number and size that
@@ -8,7 +8,7 @@
  * off at random, so that data arrives before, between and after the posts.
  * Half of the memory is the arena's, half registered. The bytes of a stream,
  * read in the order of its completions, must be its sequence: no hole, no
- * duplicate, no swap.
+ * duplicate, no swap. With tto, TCP is in this process (VTOE_OPEN_TTO).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -390,8 +390,9 @@ int main(int argc, char **argv)
 	int error;
 	uint32_t i;
 
-	if (argc != 6)
-		prog_error("usage: exact_native ADDRESS PORT STREAMS BYTES SEED");
+	if (argc != 6 && argc != 7)
+		prog_error("usage: exact_native ADDRESS PORT STREAMS BYTES SEED [tto]");
+	params.flags = argc == 7 ? VTOE_OPEN_TTO : 0;
 	r.count = (uint32_t)prog_number(argv[3]);
 	r.random = prog_number(argv[5]);
 	r.streams = calloc(r.count, sizeof(*r.streams));

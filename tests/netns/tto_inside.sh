@@ -19,6 +19,8 @@ export VTOE_INSIDE XDG_RUNTIME_DIR
 mkdir -p "$XDG_RUNTIME_DIR"
 
 left_nothing() { [ -z "$(ls "$XDG_RUNTIME_DIR")" ]; }
+has_claims() { ctl flows | grep -q "^$GUEST "; }
+no_claims() { ! has_claims; }
 
 start echo peer "$PROGS/echo" 7100
 wait_listening peer 7100
@@ -29,4 +31,52 @@ for case in rr events compute idle fork threads; do
 	say "ok: $case: $(cat "$RUN/$case.log")"
 	left_nothing || fail "$case: something is left"
 done
+
+# What was sent, and not waited for, arrives.
+start sink peer socat -u TCP-LISTEN:7101 "CREATE:$RUN/sent"
+sink=$STARTED
+wait_listening peer 7101
+(net_exec native "$PROGS/inside_native" close $PEER4 7101) >"$RUN/close.log" 2>&1 ||
+	fail "close: exit $?: $(cat "$RUN/close.log")"
+left_nothing || fail "close: something is left"
+finish "$sink" 10 "the receiver" || fail "close: exit $?"
+[ "$(stat -c %s "$RUN/sent")" = 20000000 ] ||
+	fail "close: $(stat -c %s "$RUN/sent") bytes of 20000000 have arrived"
+say "ok: close"
+
+# Random posting; then also while workers are killed.
+new_worker() {
+	[ -n "$(worker_pid)" ] && [ "$(worker_pid)" != "$worker" ] && net_ready
+}
+moved_or_over() { stat_above rx_bytes $1 || ! kill -0 "$client" 2>/dev/null; }
+for kills in 0 5; do
+	start "exact-$kills" peer "$PROGS/exact" serve 7102 16
+	exact=$STARTED
+	wait_listening peer 7102
+	start client native "$PROGS/exact_native" $PEER4 7102 16 \
+		$((bytes / 16)) "$seed" tto
+	client=$STARTED
+	killed=0
+	while [ $killed -lt $kills ]; do
+		wait_for 30 moved_or_over $((bytes / 20)) ||
+			fail "$killed killed: nothing moves: $(cat "$RUN/client.log")"
+		kill -0 "$client" 2>/dev/null || break
+		worker=$(worker_pid)
+		kill -9 "$worker"
+		killed=$((killed + 1))
+		wait_for 10 new_worker || fail "no new worker"
+	done
+	finish "$client" 60 exact_native ||
+		fail "exact_native, $killed killed, seed $seed: $(cat "$RUN/client.log")"
+	finish "$exact" 20 "exact serve" || fail "exact serve: seed $seed"
+	[ $kills = 0 ] || [ $killed -gt 0 ] || fail "no worker was killed in time"
+	say "ok: $killed workers killed: $(cat "$RUN/client.log")"
+done
+
+# A program that is killed leaves nothing, neither here nor in the worker.
+start victim native "$PROGS/inside_native" idle $PEER4 7100
+wait_for 10 has_claims || fail "victim: $(cat "$RUN/victim.log")"
+kill -9 "$STARTED"
+wait_for 10 no_claims || fail "a killed program's claim is left: $(ctl flows)"
+left_nothing || fail "a killed program's socket is left"
 pass

@@ -11,16 +11,16 @@
  * The thread is there for what must go on meanwhile (MECHANISMS G4): timers, what
  * comes while the program computes, connections of its children. It does not watch
  * the wire's descriptor while a program's thread does, or did a moment ago: both
- * would wake up for everything that comes. So it looks once in TICK_US what the
- * program's threads do:
+ * would wake up for everything that comes. So it looks after TICK_US, and less and
+ * less often while the program is busy, what the program's threads do:
  *
  *   one leads          they will do all there is to do. After a while in which
  *                      nothing happened it rests; the next turn ends that
  *   turns were taken   the program is busy in between: looks again
  *   neither            watches the wire, until a turn is taken again
  *
- * What comes while the program computes thus waits for TICK_US at most, when it
- * was busy before, and not at all otherwise.
+ * What comes when a busy program begins to compute thus waits for TICK_MAX_US at
+ * most, and not at all later.
  */
 #include <errno.h>
 #include <poll.h>
@@ -35,7 +35,7 @@
 #include "../inside.h"
 #include "stack/server.h"
 
-enum { TICK_US = 4000, REST_TICKS = 4 };
+enum { TICK_US = 4000, TICK_MAX_US = 16000, REST_TICKS = 4 };
 
 struct inside {
 	struct inside *next;
@@ -82,7 +82,8 @@ static void inside_take_turn(struct inside *i)
 	done = device_turn_beside(d, now_us());
 	/* a tick late is in time */
 	if (!done || i->resting ||
-	    (i->look_us > TICK_US && d->wake_us < i->look_us - TICK_US)) {
+	    (i->look_us > TICK_MAX_US &&
+	     d->wake_us < i->look_us - TICK_MAX_US)) {
 		i->resting = false;
 		i->look_us = 0;
 		inside_kick(i);
@@ -153,6 +154,7 @@ static void inside_wait_end(struct inside *i, struct inside_wait *w,
 struct look {
 	uint32_t turns; /* as they were at the last look */
 	unsigned quiet; /* looks at which they were the same */
+	uint64_t tick_us;
 };
 
 /* Does somebody else watch the wire, or did so a moment ago? */
@@ -165,6 +167,9 @@ static bool inside_is_led(struct inside *i, struct look *l)
 		return false;
 	l->quiet = l->turns == i->turns ? l->quiet + 1 : 0;
 	l->turns = i->turns;
+	l->tick_us = l->quiet ? TICK_US : 2 * l->tick_us;
+	if (l->tick_us > TICK_MAX_US)
+		l->tick_us = TICK_MAX_US;
 	return led || !l->quiet;
 }
 
@@ -184,8 +189,8 @@ static uint64_t inside_plan(struct inside *i, struct look *l, struct pollfd p[3]
 		/* who leads keeps the time, too */
 		i->resting = true;
 		until = DEVICE_NEVER;
-	} else if (until > d->now_us + TICK_US) {
-		until = d->now_us + TICK_US;
+	} else if (until > d->now_us + l->tick_us) {
+		until = d->now_us + l->tick_us;
 	}
 	return i->look_us = until;
 }
@@ -230,7 +235,7 @@ static void *inside_run(void *arg)
 {
 	struct inside *i = arg;
 	struct device *d = &i->server.own.device;
-	struct look look = { 0, 0 };
+	struct look look = { .tick_us = TICK_US };
 	struct pollfd p[3];
 	unsigned events;
 	uint64_t until;
@@ -245,6 +250,9 @@ static void *inside_run(void *arg)
 			readable = false;
 			events = device_turn(d, now_us(), false, &busy);
 			server_events(&i->server, events);
+			/* so nothing is left if the program is killed */
+			if (d->conn_count)
+				server_hide(&i->server);
 		} while (busy || !inside_idle(d));
 		until = inside_plan(i, &look, p);
 		pthread_mutex_unlock(&i->lock);

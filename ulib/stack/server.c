@@ -165,6 +165,15 @@ int server_open(struct server *s, const struct server_params *p, char *text,
 	return rc;
 }
 
+void server_hide(struct server *s)
+{
+	if (*s->path)
+		unlink(s->path);
+	if (*s->directory)
+		rmdir(s->directory);
+	*s->path = *s->directory = '\0';
+}
+
 static struct conn *server_conn(struct server *s)
 {
 	struct list *conns = &s->own.device.conns;
@@ -185,10 +194,7 @@ void server_close(struct server *s)
 {
 	struct conn *c;
 
-	if (*s->path)
-		unlink(s->path);
-	if (*s->directory)
-		rmdir(s->directory);
+	server_hide(s);
 	while ((c = server_conn(s)))
 		conn_free(c);
 	server_free(s);

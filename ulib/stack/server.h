@@ -43,7 +43,8 @@ struct server_params {
  * does not offer TTO. Close it in any case. */
 int server_open(struct server *s, const struct server_params *p, char *why,
 		size_t room);
-/* Removes the socket, too. */
+/* Nobody else is to come: removes the socket. */
+void server_hide(struct server *s);
 void server_close(struct server *s);
 /* Instead, in a child of fork: it is the parent's. */
 void server_forget(struct server *s);
