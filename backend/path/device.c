@@ -297,7 +297,7 @@ enum { TURNS_BESIDE = 4 };
 bool device_turn_beside(struct device *d, uint64_t now_us)
 {
 	unsigned n;
-	bool busy, more = true;
+	bool busy = false, more = true;
 
 	d->now_us = now_us;
 	d->now = now_us / 1000;
