@@ -64,6 +64,7 @@
 	X(tto_segments, "segments that guests sent")                          \
 	X(tto_cut, "... that were longer than a frame")                       \
 	X(tto_routed, "... along the kernel's route")                         \
+	X(tto_stalled, "... that waited for room in the device's queue")      \
 	X(tto_lost, "... that found no room")
 
 #define VTOE_STATS_MAGIC 0x53564f54u

@@ -17,7 +17,7 @@ int packet_socket(int ifindex)
 		.sll_family = AF_PACKET,
 		.sll_ifindex = ifindex,
 	};
-	int on = 1, rc;
+	int on = 1, buffer = PACKET_BUFFER / 2 /* the kernel doubles it */, rc;
 	/* protocol 0: nothing is received */
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -29,6 +29,10 @@ int packet_socket(int ifindex)
 		close(fd);
 		return rc;
 	}
+	/* without CAP_NET_ADMIN it is what the administrator allows */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)))
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer,
+				 sizeof(buffer));
 	return fd;
 }
 

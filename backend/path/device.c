@@ -10,7 +10,8 @@
  *   4. submit: one system call for all of the above; it sleeps if nothing is
  *      ready and everything is armed, which a lane is as soon as all that it
  *      had is taken. While it pays to look (spin.h), lanes stay on the ready
- *      list unarmed, and the turn does not sleep
+ *      list unarmed, and the turn does not sleep. A stalled lane (lane.c) is
+ *      neither: something else wakes it
  *   5. reap: what the kernel completed becomes completions; flush again
  *
  * Objects that ended are freed at the end of the turn, after everything that
@@ -143,9 +144,10 @@ static void device_serve(struct device *d, bool *busy)
 		list_del(&lane->ready_node);
 		taken = lane_turn(lane, d->limits.credit);
 		*busy |= taken > 0;
-		if (taken == (int)d->limits.credit ||
-		    (taken > 0 ? spin_may(&d->spin) :
-				 spin_is_on(&d->spin, d->now_us))) {
+		if (!lane->stalled &&
+		    (taken == (int)d->limits.credit ||
+		     (taken > 0 ? spin_may(&d->spin) :
+				  spin_is_on(&d->spin, d->now_us)))) {
 			lane_ready(lane); /* unarmed: the guest need not ring */
 		} else if (!lane->parked && lane->open && !lane_arm(lane)) {
 			lane_ready(lane);

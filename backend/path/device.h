@@ -251,6 +251,8 @@ struct lane {
 	bool parked;
 	bool removing;
 	bool finishing;		   /* freed once nothing is under way */
+	bool stalled;		   /* its next entry waits for more than room in
+				    * the CQ (TOE_LATER) */
 	uint64_t remove_user;
 	struct generic_pool generic;
 	struct frame_lane *frames; /* the frame service's; or NULL */

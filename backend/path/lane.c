@@ -11,7 +11,9 @@
  * bounded by requests and streams, whatever the guest does with its CQ.
  *
  * A lane that has nothing to take is armed (event index) and leaves the ready
- * list; a doorbell puts all lanes of its connection back.
+ * list; a doorbell puts all lanes of its connection back. One whose next entry
+ * cannot be started yet (TOE_LATER) is stalled: it leaves the list unarmed, with
+ * the entry and all behind it in the queue, until who stalled it puts it back.
  */
 #include "path/path.h"
 
@@ -145,12 +147,16 @@ int lane_turn(struct lane *lane, uint32_t credit)
 	waiting = ring_in_peek(&lane->sq);
 	if (waiting < 0)
 		lane_park(lane, VTOE_VIOLATION_INDEX);
-	while (!lane->parked && !lane->finishing && taken < credit &&
-	       (int)taken < waiting &&
+	lane->stalled = false;
+	while (!lane->parked && !lane->finishing && !lane->stalled &&
+	       taken < credit && (int)taken < waiting &&
 	       (lane->conn->state == CONN_LEAVING || lane_has_room(lane))) {
 		ring_in_take(&lane->sq, &sqe);
-		toe_start(lane, &sqe);
-		taken++;
+		lane->stalled = !toe_start(lane, &sqe);
+		if (lane->stalled)
+			ring_in_leave(&lane->sq);
+		else
+			taken++;
 	}
 	if (lane->parked)
 		return -EPROTO;
@@ -178,7 +184,7 @@ static uint32_t lane_wants_room(const struct lane *lane)
 
 bool lane_arm(struct lane *lane)
 {
-	int waiting = ring_in_arm(&lane->sq);
+	int waiting = lane->stalled ? 0 : ring_in_arm(&lane->sq);
 	uint32_t room = lane_wants_room(lane);
 
 	if (waiting < 0) {

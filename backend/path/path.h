@@ -166,8 +166,12 @@ bool stream_tick(struct device *d);
 #define TOE_ASYNC 0x40000000
 /* Done, and no completion is wanted. */
 #define TOE_SILENT 0x40000001
+/* Not now: the entry stays in the queue, and is looked at anew when who said so
+ * makes the lane ready. It must do that some time. */
+#define TOE_LATER 0x40000002
 
-void toe_start(struct lane *lane, const struct vtoe_sqe *sqe);
+/* false: TOE_LATER. */
+bool toe_start(struct lane *lane, const struct vtoe_sqe *sqe);
 
 /* For engines. The memory of a SEND or RECV: -> 1, and it is held; else the result
  * of the operation. */
@@ -196,7 +200,7 @@ struct request *toe_accept_candidate(struct stream *s);
 
 /* -- every engine: what the files above and below call -- */
 
-/* An operation: -> its result, TOE_ASYNC or TOE_SILENT. */
+/* An operation: -> its result, TOE_ASYNC, TOE_SILENT or TOE_LATER. */
 typedef int toe_function(struct lane *lane, struct stream *s,
 			 const struct vtoe_sqe *sqe, struct vtoe_cqe *cqe);
 toe_function toe_open, toe_bind, toe_connect, toe_listen, toe_accept, toe_send,

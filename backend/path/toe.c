@@ -6,7 +6,7 @@
  * Every entry goes through toe_start(): the table says whether the operation
  * wants a stream, and which flag bits it knows; then its function either
  * answers at once (a result), or has made a request that completes later
- * (TOE_ASYNC). The engine that knows TCP is a choice of files: the kernel's
+ * (TOE_ASYNC), or wants to be asked again (TOE_LATER). The engine that knows TCP is a choice of files: the kernel's
  * sockets (toe_socket.c and the others of this directory), or a TCP of our own
  * (ulib/stack).
  */
@@ -267,20 +267,22 @@ static bool toe_outlives(const struct vtoe_sqe *sqe)
 	       sqe->op == VTOE_OP_CLOSE;
 }
 
-void toe_start(struct lane *lane, const struct vtoe_sqe *sqe)
+bool toe_start(struct lane *lane, const struct vtoe_sqe *sqe)
 {
 	struct vtoe_cqe cqe = { .user_data = sqe->user_data,
 				.stream = sqe->stream };
 	int rc;
 
 	if (lane->conn->state == CONN_LEAVING && !toe_outlives(sqe))
-		return;
+		return true;
 	rc = toe_dispatch(lane, sqe, &cqe);
+	if (rc == TOE_LATER)
+		return false;
 	/* lane_turn asked for room before it took the entry, but the call may
 	 * have parked the lane or used the room for what it ended */
 	if (rc == TOE_ASYNC || rc == TOE_SILENT || lane->parked ||
 	    lane->conn->state == CONN_LEAVING)
-		return;
+		return true;
 	cqe.result = rc;
 	if (lane_has_room(lane)) {
 		lane_post(lane, &cqe, sqe->flags);
@@ -292,4 +294,5 @@ void toe_start(struct lane *lane, const struct vtoe_sqe *sqe)
 		if (r)
 			request_finish_cqe(r, &cqe);
 	}
+	return true;
 }

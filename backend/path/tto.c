@@ -18,6 +18,10 @@
  * them, in order; later frames are dropped then (T45). So memory is bounded by
  * the frames of the socket, whatever the guest does.
  *
+ * What a lane sends, and the device has no room for, waits in the lane's queue, up
+ * to a time without any room (tto_stall.c): a guest that sends faster than the
+ * device is slowed down, and loses nothing.
+ *
  * Nothing here is state of a connection. What a new worker needs to go on is in
  * the supervisor's map (which claims there are), and in the guest (all else).
  *
@@ -303,6 +307,7 @@ static void tto_turn(struct device *d, bool *busy)
 	tto_send_flush(t);
 	/* or nothing comes while this sleeps */
 	xsk_refill(&t->xsk);
+	tto_stall_watch(t);
 	t->routed = 0;
 }
 
@@ -322,9 +327,11 @@ struct frame_lane *tto_lane(struct lane *lane)
 		free(fl);
 		return NULL;
 	}
+	fl->lane = lane;
 	list_init(&fl->node);
 	list_init(&fl->claims);
 	list_init(&fl->held);
+	list_init(&fl->stall_node);
 	lane->frames = fl;
 	return fl;
 }
@@ -347,6 +354,7 @@ static void tto_lane_gone(struct lane *lane)
 		region_put(lane->conn,
 			   fl->buffers[--fl->buffer_count].region);
 	list_del(&fl->node);
+	list_del(&fl->stall_node);
 	free(fl->buffers);
 	free(fl);
 	lane->frames = NULL;
@@ -394,8 +402,10 @@ static void tto_woken(struct device *d, void *object)
 
 	if (object == t)
 		t->polled = false;
-	else
+	else if (object == &t->timer)
 		t->timed = false;
+	else
+		tto_stall_woken(t, object);
 }
 
 static bool tto_tick(struct device *d)
@@ -420,11 +430,9 @@ static int tto_flush_request(struct lane *lane, const struct vtoe_sqe *sqe)
 	return rc;
 }
 
-static int tto_start_request(struct lane *lane, const struct vtoe_sqe *sqe,
-			     struct vtoe_cqe *cqe)
+static int tto_dispatch(struct lane *lane, const struct vtoe_sqe *sqe,
+			struct vtoe_cqe *cqe)
 {
-	if (!tto_lane(lane))
-		return -ENOMEM;
 	switch (sqe->op) {
 	case VTOE_OP_CLAIM:
 		return tto_claim(lane, sqe, cqe);
@@ -437,6 +445,19 @@ static int tto_start_request(struct lane *lane, const struct vtoe_sqe *sqe,
 	default:
 		return tto_flush_request(lane, sqe);
 	}
+}
+
+static int tto_start_request(struct lane *lane, const struct vtoe_sqe *sqe,
+			     struct vtoe_cqe *cqe)
+{
+	int rc;
+
+	if (!tto_lane(lane))
+		return -ENOMEM;
+	rc = tto_dispatch(lane, sqe, cqe);
+	if (lane->frames)
+		lane->frames->stalled = rc == TOE_LATER;
+	return rc;
 }
 
 static const struct frame_service tto_service = {
@@ -543,6 +564,8 @@ int tto_start(struct device *d, const struct tto_config *c, const char **what)
 	t->device = d;
 	t->xsk.fd = -1;
 	list_init(&t->waiting);
+	list_init(&t->stalled);
+	list_init(&t->stalled_again);
 	pool_init(&t->held, sizeof(struct held), 64, t->config.frames);
 	d->tto = t;
 	rc = tto_start_parts(t, what);

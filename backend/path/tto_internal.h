@@ -6,6 +6,7 @@
  *   tto_claim.c  claims, and those that a dead worker left
  *   tto_place.c  aggregates into the guest's buffers
  *   tto_send.c   segments onto the wire
+ *   tto_stall.c  lanes whose segments wait for room there
  *   tto_capture.c  both, for who looks on
  */
 #ifndef VTOE_PATH_TTO_INTERNAL_H
@@ -58,10 +59,13 @@ struct tto_port {
 
 /* A lane's part of the service. */
 struct frame_lane {
+	struct lane *lane;
 	struct list node; /* on tto.waiting, while `held` is not empty */
 	struct list claims;
 	struct list held; /* struct held, oldest first */
 	uint32_t held_frames;
+	struct list stall_node; /* on tto.stalled or tto.stalled_again */
+	bool stalled;	/* its last request was left in the queue */
 	uint32_t buffer_count;
 	struct frame_buffer *buffers; /* VTOE_AGGREGATE_MAX: a stack */
 };
@@ -95,6 +99,9 @@ struct unreached {
 	uint64_t until; /* ms */
 };
 
+/* How a segment leaves (tto_send.c). */
+enum tto_way { WAY_ROUTED, WAY_FRAME, WAY_CUT, WAYS };
+
 struct tto {
 	struct tto_config config;
 	struct device *device;
@@ -126,6 +133,15 @@ struct tto {
 	uint32_t unreached_next;
 	uint64_t listen_until; /* ms: a neighbour may be found not to answer */
 	uint32_t routed; /* packets along the kernel's route in this turn */
+	/* struct frame_lane: what has sent something since it last waited; and
+	 * what has not, which goes first. `stalled` is named in a tag. */
+	_Alignas(16) struct list stalled;
+	struct list stalled_again;
+	bool full;	  /* the packet socket, and nobody was woken since */
+	bool full_polled; /* io_uring watches it */
+	bool stall_timed;
+	_Alignas(16) struct __kernel_timespec stall_timer;
+	uint64_t took_us[WAYS]; /* when something went that way last */
 };
 
 /* -- tto.c -- */
@@ -185,6 +201,16 @@ bool tto_send_tick(struct tto *t);
 bool tto_is_local(struct tto *t, const struct vtoe_address *a);
 void tto_neighbour_learn(struct tto *t, unsigned family, const uint8_t *ip,
 			 const uint8_t *mac);
+
+/* -- tto_stall.c -- */
+/* Has nothing gone this way for so long that nothing is likely to? */
+bool tto_is_stuck(const struct tto *t, enum tto_way way);
+/* There is no room for the lane's next segment, which goes this way. false: it is
+ * not to wait; else it is TOE_LATER. */
+bool tto_stall(struct lane *lane, enum tto_way way);
+/* Once a turn: has those that wait woken. */
+void tto_stall_watch(struct tto *t);
+void tto_stall_woken(struct tto *t, const void *object);
 
 /* -- tto_capture.c; only where tto.capture is not NULL -- */
 /* Before its frames are given back. */

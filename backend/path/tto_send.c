@@ -12,6 +12,10 @@
  *   raw IP	as long as the next hop's MAC is not known: the kernel has the
  *		route, and asks the neighbour. A connection's first segment.
  *
+ * A device that has no room makes the guest wait, as a NIC whose queue is full
+ * makes its driver wait: the SEGMENT stays in the lane's queue (tto_stall.c). What
+ * a queueing discipline drops is lost: so it tells TCP of congestion.
+ *
  * What waits in the AF_XDP queue goes before anything by another way, so on a
  * veth, which has no queue of its own, the guest's order is kept; on a NIC whose
  * queueing discipline holds packets back, a later frame can pass them.
@@ -160,6 +164,7 @@ struct outgoing {
 	unsigned count;
 	uint32_t payload;
 	uint32_t l4; /* of headers: where TCP begins */
+	enum tto_way way;
 	uint8_t headers[HEADERS];
 };
 
@@ -353,11 +358,15 @@ static int send_cut(struct tto *t, struct outgoing *o)
 	uint16_t sum = checksum_fold(pseudo_sum(o));
 	int rc;
 
+	o->way = WAY_CUT;
+	/* who waits for it goes first */
+	if (t->full && !tto_is_stuck(t, WAY_CUT))
+		return -EAGAIN;
 	memcpy(o->headers + o->l4 + TCP_CHECKSUM, &sum, sizeof(sum));
 	memcpy(p.pieces + 1, o->iov, sizeof(o->iov[0]) * o->count);
 	tto_send_flush(t);
 	rc = packet_send(t->config.sockets.packet, &p, 1);
-	t->device->stats->tto_cut++;
+	t->full = rc == -EAGAIN;
 	return rc == 1 ? 0 : rc ? rc : -ENOBUFS;
 }
 
@@ -365,6 +374,7 @@ static int send_frame(struct tto *t, struct outgoing *o)
 {
 	int rc;
 
+	o->way = WAY_FRAME;
 	complete_checksum(o);
 	rc = xsk_send(&t->xsk, o->iov, o->count);
 	if (rc == -EAGAIN) {
@@ -374,7 +384,7 @@ static int send_frame(struct tto *t, struct outgoing *o)
 	if (rc == -EMSGSIZE)
 		return send_cut(t, o);
 	t->unsent = true;
-	return rc == -EAGAIN ? -ENOBUFS : rc;
+	return rc;
 }
 
 /* A part of a segment, as one packet. */
@@ -523,7 +533,12 @@ static int segment_send(struct tto *t, struct claim *c, struct outgoing *o)
 	    o->payload > size * VTOE_SEGMENT_FRAMES)
 		return -EMSGSIZE;
 	rc = send_one(t, o);
+	if (rc == -EAGAIN && tto_stall(c->lane, o->way))
+		return TOE_LATER;
+	if (!rc)
+		t->took_us[o->way] = t->device->now_us;
 	t->device->stats->tto_segments++;
+	t->device->stats->tto_cut += o->way == WAY_CUT;
 	if (rc == -ENOBUFS || rc == -EAGAIN) {
 		t->device->stats->tto_lost++;
 		rc = -ENOBUFS;

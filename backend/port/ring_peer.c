@@ -41,6 +41,11 @@ void ring_in_take(struct ring_in *r, void *to)
 	r->consumer++;
 }
 
+void ring_in_leave(struct ring_in *r)
+{
+	r->consumer--;
+}
+
 bool ring_in_release(struct ring_in *r)
 {
 	uint32_t old_index = r->published, event;

@@ -32,6 +32,9 @@ void ring_in_init(struct ring_in *r, void *at, uint32_t size);
 int ring_in_peek(struct ring_in *r);
 /* Copies the next entry out and steps over it; only after peek said > 0. */
 void ring_in_take(struct ring_in *r, void *to);
+/* Steps back over the one just taken, which stays the guest's to change: what is
+ * taken the next time is another entry. Only before the next release. */
+void ring_in_leave(struct ring_in *r);
 /* Publishes what was taken; true if the guest waits for space. */
 bool ring_in_release(struct ring_in *r);
 /* Asks the guest to notify with its next entry; entries that came meanwhile,

@@ -102,6 +102,8 @@ static void nothing_is_kept(void)
 	const struct aggregator *a = &device.tto->aggregator;
 
 	assert_true(list_empty(&device.tto->waiting));
+	assert_true(list_empty(&device.tto->stalled));
+	assert_true(list_empty(&device.tto->stalled_again));
 	assert_int_equal(device.tto->held.used, 0);
 	assert_int_equal(a->stats.rx_frames,
 			 a->held_frames + a->stats.segs_in_agg +

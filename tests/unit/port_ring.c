@@ -254,6 +254,32 @@ static void test_copy_is_private(void **state)
 	assert_int_equal(entry[0], 42);
 }
 
+/* What is left is not published as taken, and loaded anew. */
+static void test_left(void **state)
+{
+	struct vtoe_ring_shared *s = (void *)memory;
+	uint64_t entry[8];
+	struct ring_in r;
+
+	(void)state;
+	memset(memory, 0, sizeof(memory));
+	ring_in_init(&r, memory, SIZE);
+	memory[VTOE_RING_HEADER] = 42;
+	s->p.producer = 1;
+	assert_int_equal(ring_in_peek(&r), 1);
+	ring_in_take(&r, entry);
+	ring_in_leave(&r);
+	ring_in_release(&r);
+	assert_int_equal(s->c.consumer, 0);
+	assert_int_equal(ring_in_peek(&r), 1);
+	memory[VTOE_RING_HEADER] = 66;
+	ring_in_take(&r, entry);
+	assert_int_equal(entry[0], 66);
+	ring_in_release(&r);
+	assert_int_equal(s->c.consumer, 1);
+	assert_int_equal(ring_in_peek(&r), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_lies_in),
 		cmocka_unit_test(test_lies_out),
 		cmocka_unit_test(test_copy_is_private),
+		cmocka_unit_test(test_left),
 	};
 	unsigned seed = (unsigned)time(NULL);
 
