@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # The worker is killed under load: the application has its error, the guest its
 # pages (MECHANISMS P1, P2), and a new worker serves it.
-# guests: pv
 # limit: 900
 . /lab/faults.sh
 base

@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # The supervisor is killed under load: its worker ends with it, the application has
 # its error, and when vtoed is started again it finds the device and serves.
-# guests: pv
 # limit: 900
 . /lab/faults.sh
 base

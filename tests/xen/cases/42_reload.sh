@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # The guest's driver is taken away under load, unloaded, and loaded again. While a
 # connection is open the module cannot be unloaded; the device can be unbound.
-# guests: pv
 # limit: 900
 . /lab/faults.sh
 base

@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # The application is killed under load (MECHANISMS P4): its streams end, and its
 # pages come back while the worker goes on.
-# guests: pv
 # limit: 900
 . /lab/faults.sh
 base

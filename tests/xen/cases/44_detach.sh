@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # The device is detached while streams are open: no key of it is left in xenstore,
 # and nothing is mapped; attached again, it serves.
-# guests: pv
 # limit: 900
 . /lab/faults.sh
 base

@@ -3,7 +3,6 @@
 # The guest deletes its keys of the device, or fills them with garbage, under load;
 # each round another way, of seven. vtoed answers all the while. What is broken for
 # good is mended by detaching and attaching.
-# guests: pv
 # limit: 1200
 . /lab/faults.sh
 base

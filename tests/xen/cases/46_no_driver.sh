@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # A guest whose driver is not there never answers the handshake: attaching and
 # detaching do not wait for it, and another guest is served meanwhile.
-# guests: pv
 # limit: 900
 . /lab/faults.sh
 h_ready || fail "no second guest"

@@ -4,6 +4,7 @@
 # byte-exact, and they reach one another. One of them gives and takes memory by its
 # balloon meanwhile.
 # guests: pv
+# (in the emulation two PVH guests at once end in triple faults)
 # limit: 300
 . /lab/faults.sh
 h_ready || fail "no second guest"

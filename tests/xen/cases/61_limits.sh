@@ -3,7 +3,6 @@
 # What is over a limit is refused with one message that names the limit, and where
 # to raise it: lanes, regions, pages of a connection and of a guest, connections;
 # the guest's grant table, and the mappings of dom0.
-# guests: pv
 # limit: 600
 # xen-says: grant_table\.c
 . /lab/faults.sh
