@@ -2,7 +2,7 @@
 /*
  * server.h - a TCP stack with a wire, and the socket at which programs come to it
  *
- * What vtoe-stack (main.c) and a stack inside of a program (inside.c) are both
+ * What vtoe-stack (main.c) and a stack inside of a program (ulib/inside) are both
  * made of. The caller has the loop: device_turn() of server.own.device, and
  * server_events() with what that returned. Used by one thread at a time.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * inside.c - the stack inside of a program: the table that ulib/inside.h describes
+ * stack.c - the stack inside of a program: the table that ulib/inside.h describes
  *
  * Theory of operation. A server (server.h) and a thread that has its loop. Turns
  * are taken under a lock by that thread and by the program's own, of which each
@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../inside.h"
+#include "inside.h"
 #include "stack/server.h"
 
 enum { TICK_US = 4000, TICK_MAX_US = 16000, REST_TICKS = 4 };
