@@ -54,6 +54,11 @@ struct inside_ops {
 	void (*wait_begin)(struct inside *i, struct inside_wait *w);
 	void (*wait_end)(struct inside *i, struct inside_wait *w,
 			 bool happened);
+	/* A thread that looks for its completions takes the turn that makes them,
+	 * if something has come. */
+	void (*spin_begin)(struct inside *i);
+	void (*spin_look)(struct inside *i);
+	void (*spin_end)(struct inside *i); /* without success */
 	/* In a child of fork: its threads, and so the stack, are the parent's. */
 	void (*forget)(struct inside *i);
 };

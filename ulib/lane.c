@@ -396,32 +396,49 @@ static bool lane_may_spin(struct vtoe_lane *lane)
 	return true;
 }
 
-static void lane_spin(struct vtoe_lane *lane)
+static bool lane_spin_once(struct vtoe_lane *lane, uint32_t seen)
 {
 	const struct vtoe_ring_producer *p = &lane->cq.shared->p;
-	uint32_t seen = lane->cq.local, i;
+	uint32_t i;
+
+	for (i = 0; i < 32; i++) {
+		/* only a hint: taking it acquires */
+		if (__atomic_load_n(&p->producer, __ATOMIC_RELAXED) !=
+		    seen)
+			return true;
+		cpu_pause();
+	}
+	if (lane->ctx->inside)
+		lane->ctx->inside_ops->spin_look(lane->ctx->inside);
+	return false;
+}
+
+static void lane_spin(struct vtoe_lane *lane)
+{
+	uint32_t seen = lane->cq.local;
 	uint64_t until;
+	bool found;
 
 	if (!lane_may_spin(lane))
 		return;
 	lane_ring(lane);
 	until = clock_ns() + lane->spin_window * 1000ull;
 	lane_unlock_if(lane);
-	do {
-		for (i = 0; i < 32; i++) {
-			/* only a hint: taking it acquires */
-			if (__atomic_load_n(&p->producer, __ATOMIC_RELAXED) !=
-			    seen) {
-				lane_lock_if(lane);
-				lane->spin_window = lane->spin_usec;
-				lane->spin_trial = false;
-				return;
-			}
-			cpu_pause();
-		}
-	} while (clock_ns() < until);
+	if (lane->ctx->inside)
+		lane->ctx->inside_ops->spin_begin(lane->ctx->inside);
+	do
+		found = lane_spin_once(lane, seen);
+	while (!found && clock_ns() < until);
+	if (lane->ctx->inside && !found)
+		lane->ctx->inside_ops->spin_end(lane->ctx->inside);
 	lane_lock_if(lane);
-	lane->spin_window = lane->spin_trial ? 0 : lane->spin_window / 2;
+	if (found) {
+		lane->spin_window = lane->spin_usec;
+		lane->spin_trial = false;
+	} else {
+		lane->spin_window = lane->spin_trial ? 0 :
+						       lane->spin_window / 2;
+	}
 }
 
 /* Sleeps until something may have come; rings first if a doorbell is due. One

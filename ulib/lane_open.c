@@ -107,8 +107,7 @@ static unsigned lane_default_spin(const struct vtoe *ctx)
 {
 	if (ctx->on_device)
 		return DEVICE_SPIN_USEC;
-	/* a stack inside has nobody who would find something meanwhile */
-	return processors() > 1 && !ctx->inside ? DEFAULT_SPIN_USEC : 0;
+	return processors() > 1 ? DEFAULT_SPIN_USEC : 0;
 }
 
 int vtoe_lane_open(struct vtoe *ctx, struct vtoe_lane **out, unsigned sq,

@@ -43,6 +43,7 @@ struct inside {
 	pthread_t thread;
 	struct server server;
 	int kick_fd; /* the thread looks at once */
+	unsigned wanting; /* threads of the program; atomic, not under it */
 	bool leading;	/* a program's thread sleeps on `leading_fd` */
 	int leading_fd;
 	bool resting;	/* the thread relies on it */
@@ -72,6 +73,13 @@ static void inside_kick(struct inside *i)
 
 /* -- the program's threads ------------------------------------------------- */
 
+static void inside_lock(struct inside *i)
+{
+	__atomic_add_fetch(&i->wanting, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&i->lock);
+	__atomic_sub_fetch(&i->wanting, 1, __ATOMIC_RELAXED);
+}
+
 /* A turn; the thread is told if it has to go on, or earlier than it knows. */
 static void inside_take_turn(struct inside *i)
 {
@@ -95,7 +103,7 @@ static void inside_turn(struct inside *i)
 	struct device *d = &i->server.own.device;
 	struct list *at, *tmp;
 
-	pthread_mutex_lock(&i->lock);
+	inside_lock(i);
 	list_for_each_safe(at, tmp, &d->conns) {
 		struct conn *c = list_entry(at, struct conn, node);
 
@@ -108,7 +116,7 @@ static void inside_turn(struct inside *i)
 
 static void inside_watch(struct inside *i)
 {
-	pthread_mutex_lock(&i->lock);
+	inside_lock(i);
 	if (!i->always)
 		inside_kick(i);
 	i->always = true;
@@ -121,7 +129,7 @@ static void inside_wait_begin(struct inside *i, struct inside_wait *w)
 
 	w->fd = -1;
 	w->until_ns = INSIDE_NEVER;
-	pthread_mutex_lock(&i->lock);
+	inside_lock(i);
 	if (!i->leading) {
 		w->fd = i->leading_fd = wire_tto_lane_fd(i->server.wire);
 		i->leading = w->fd >= 0;
@@ -136,7 +144,7 @@ static void inside_wait_end(struct inside *i, struct inside_wait *w,
 {
 	if (w->fd < 0)
 		return;
-	pthread_mutex_lock(&i->lock);
+	inside_lock(i);
 	i->leading = false;
 	/* not that of another worker by now */
 	if (happened && w->fd == wire_tto_lane_fd(i->server.wire)) {
@@ -146,6 +154,34 @@ static void inside_wait_end(struct inside *i, struct inside_wait *w,
 		i->resting = false;
 		inside_kick(i);
 	}
+	pthread_mutex_unlock(&i->lock);
+}
+
+/* Nobody is woken for what comes while a thread looks. */
+static void inside_spin_begin(struct inside *i)
+{
+	inside_lock(i);
+	if (!i->always && wire_tto_has_come(i->server.wire, true))
+		inside_take_turn(i);
+	pthread_mutex_unlock(&i->lock);
+}
+
+/* Another one takes a turn? Then there is nothing to look for. */
+static void inside_spin_look(struct inside *i)
+{
+	if (pthread_mutex_trylock(&i->lock))
+		return;
+	if (wire_tto_has_come(i->server.wire, false))
+		inside_take_turn(i);
+	pthread_mutex_unlock(&i->lock);
+}
+
+/* It has found nothing: a turn asks to be woken. */
+static void inside_spin_end(struct inside *i)
+{
+	inside_lock(i);
+	if (!i->always)
+		inside_take_turn(i);
 	pthread_mutex_unlock(&i->lock);
 }
 
@@ -225,6 +261,18 @@ static bool inside_sleep(const struct pollfd from[3], uint64_t until)
 	return p[2].revents;
 }
 
+/* The lock is nobody's for long enough that who waits for it gets it. */
+static void inside_give_way(struct inside *i)
+{
+	const struct timespec moment = { .tv_nsec = 50000 };
+
+	if (!__atomic_load_n(&i->wanting, __ATOMIC_RELAXED))
+		return;
+	pthread_mutex_unlock(&i->lock);
+	nanosleep(&moment, NULL);
+	pthread_mutex_lock(&i->lock);
+}
+
 static bool inside_idle(const struct device *d)
 {
 	return list_empty(&d->ready) && list_empty(&d->ready_conns) &&
@@ -244,16 +292,18 @@ static void *inside_run(void *arg)
 	pthread_mutex_lock(&i->lock);
 	server_events(&i->server, 0);
 	do {
-		do {
-			if (readable)
-				wire_tto_woken(i->server.wire, false);
-			readable = false;
-			events = device_turn(d, now_us(), false, &busy);
-			server_events(&i->server, events);
-			/* so nothing is left if the program is killed */
-			if (d->conn_count)
-				server_hide(&i->server);
-		} while (busy || !inside_idle(d));
+		if (readable)
+			wire_tto_woken(i->server.wire, false);
+		events = device_turn(d, now_us(), false, &busy);
+		server_events(&i->server, events);
+		/* so nothing is left if the program is killed */
+		if (d->conn_count)
+			server_hide(&i->server);
+		readable = false;
+		if (busy || !inside_idle(d)) {
+			inside_give_way(i);
+			continue;
+		}
 		until = inside_plan(i, &look, p);
 		pthread_mutex_unlock(&i->lock);
 		readable = inside_sleep(p, until);
@@ -404,6 +454,9 @@ const struct inside_ops vtoe_inside = {
 	.turn = inside_turn,
 	.watch = inside_watch,
 	.wait_begin = inside_wait_begin,
+	.spin_begin = inside_spin_begin,
+	.spin_look = inside_spin_look,
+	.spin_end = inside_spin_end,
 	.wait_end = inside_wait_end,
 	.forget = inside_forget,
 };

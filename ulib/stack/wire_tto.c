@@ -32,6 +32,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "internal.h"
 #include "stack/wire_session.h"
 
 enum {
@@ -641,6 +642,18 @@ void wire_tto_woken(struct wire *w, bool hangup)
 	vtoe_lane_disarm(t->now->lane);
 	if (hangup)
 		(void)vtoe_alive(t->now->ctx); /* looks, and tells the lane */
+}
+
+bool wire_tto_has_come(struct wire *w, bool quiet)
+{
+	struct wire_tto *t = tto_of(w);
+	struct vtoe_cqe *cqe;
+
+	if (!t->now)
+		return false;
+	if (quiet)
+		vtoe_ring_disarm(&t->now->lane->cq);
+	return vtoe_peek_cqe(t->now->lane, &cqe) != 0;
 }
 
 int wire_tto_lane_fd(const struct wire *w)

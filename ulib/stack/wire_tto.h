@@ -24,6 +24,9 @@ int wire_tto_lane_fd(const struct wire *w);
 int wire_tto_hangup_fd(const struct wire *w);
 /* One of them is readable, and maybe the second. */
 void wire_tto_woken(struct wire *w, bool hangup);
+/* Has something come? `quiet`: and nobody is to be woken by what comes next, until
+ * the next turn. */
+bool wire_tto_has_come(struct wire *w, bool quiet);
 /* Times that the worker was lost. */
 uint64_t wire_tto_losses(const struct wire *w);
 
