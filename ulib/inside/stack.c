@@ -238,7 +238,9 @@ static bool inside_is_over(struct inside *i, uint64_t now)
 	if (!i->ending)
 		return false;
 	device_set_timer(&o->device); /* looks again in a while */
-	if (o->device.conn_count)
+	/* those that have ended are freed by the next turn */
+	if (o->device.conn_count || !list_empty(&o->device.dead_conns) ||
+	    !list_empty(&o->device.dead_streams))
 		return false;
 	if (!i->drain_us)
 		i->drain_us = now + VTOE_DRAIN_SECONDS * 1000000ull;
