@@ -80,6 +80,7 @@ done
 start victim native "$PROGS/inside_native" idle $PEER4 7100
 wait_for 10 has_claims || fail "victim: $(cat "$RUN/victim.log")"
 kill -9 "$STARTED"
-wait_for 10 no_claims || fail "a killed program's claim is left: $(ctl flows)"
+# one that was given up while no worker was there stays for ten seconds
+wait_for 30 no_claims || fail "a killed program's claim is left: $(ctl flows)"
 left_nothing || fail "a killed program's socket is left"
 pass
