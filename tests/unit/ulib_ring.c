@@ -229,11 +229,37 @@ static void test_indices_wrap(void **state)
 	}
 }
 
+/* Who is armed is notified of the next entry, who is disarmed of none, and armed
+ * again of the one behind it. */
+static void test_disarm(void **state)
+{
+	_Alignas(64) static uint8_t memory[VTOE_RING_BYTES(8)];
+	struct vtoe_ring p, c;
+	int i;
+
+	(void)state;
+	vtoe_ring_init(&p, memory, 8);
+	vtoe_ring_init(&c, memory, 8);
+	for (i = 0; i < 100; i++) {
+		assert_false(vtoe_ring_arm(&c));
+		if (i % 2)
+			vtoe_ring_disarm(&c);
+		vtoe_ring_reserve(&p);
+		assert_int_equal(vtoe_ring_submit(&p), i % 2 ? 0 : 1);
+		vtoe_ring_reserve(&p);
+		assert_int_equal(vtoe_ring_submit(&p), 0);
+		for (; vtoe_ring_peek(&c); vtoe_ring_advance(&c))
+			;
+		vtoe_ring_release(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_need_event),
 		cmocka_unit_test(test_indices_wrap),
+		cmocka_unit_test(test_disarm),
 		cmocka_unit_test(test_no_lost_wakeup_small),
 		cmocka_unit_test(test_no_lost_wakeup_large),
 		cmocka_unit_test(test_polling_is_not_notified),
