@@ -156,7 +156,10 @@ enum tcp_cc_kind {
 
 /* Times in microseconds. tcp_config_init() gives good values. */
 struct tcp_config {
-	uint8_t key[16];	/* secret and random: RFC 6528 and the tables */
+	uint8_t key[16];	/* secret and random: the tables, the cookies */
+	uint8_t isn_key[16];	/* the same of RFC 6528, and of RFC 7323, 5.4; of
+				 * all stacks of an address, one after the other,
+				 * if their numbers are to go on (0: the key) */
 	uint32_t conns;		/* connections at most, TIME-WAIT included */
 	uint32_t listeners;
 	uint32_t holds;		/* pieces of received data, of all */

@@ -28,14 +28,14 @@ uint32_t tcp_conn_isn(const struct tcp_stack *s, const struct tcp_tuple *t,
 		      uint64_t now)
 {
 	return (uint32_t)(now / 4) +
-	       (uint32_t)tcp_hash(s->config.key, 'I', t, sizeof(*t));
+	       (uint32_t)tcp_hash(s->config.isn_key, 'I', t, sizeof(*t));
 }
 
 /* RFC 7323, 5.4: the same for all connections of these addresses. */
 uint32_t tcp_conn_ts_offset(const struct tcp_stack *s,
 			    const struct tcp_tuple *t)
 {
-	return (uint32_t)tcp_hash(s->config.key, 'O', t, sizeof(*t));
+	return (uint32_t)tcp_hash(s->config.isn_key, 'O', t, sizeof(*t));
 }
 
 uint32_t tcp_conn_mss(const struct tcp_conn *c)

@@ -117,6 +117,7 @@ static void init_pools(struct tcp_stack *s)
 struct tcp_stack *tcp_stack_init(void *memory, size_t bytes,
 				 const struct tcp_config *config)
 {
+	static const uint8_t no_key[sizeof(config->isn_key)];
 	struct tcp_stack *s = memory;
 	size_t need = tcp_stack_bytes(config);
 
@@ -124,6 +125,8 @@ struct tcp_stack *tcp_stack_init(void *memory, size_t bytes,
 		return NULL;
 	memset(s, 0, need);
 	s->config = *config;
+	if (!memcmp(config->isn_key, no_key, sizeof(no_key)))
+		memcpy(s->config.isn_key, config->key, sizeof(no_key));
 	lay_out(s, config);
 	tcp_list_init(&s->output);
 	tcp_list_init(&s->events);

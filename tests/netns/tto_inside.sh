@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # TCP in the program itself (VTOE_OPEN_TTO): what inside_native.c says; random
 # posting byte-exact, also while workers are killed (B9); close() and the end of a
-# program; nothing is left when programs are killed.
+# program; that it may connect as the one before it did; nothing is left when
+# programs are killed.
 . "$(dirname "$0")/../lib/net.sh"
 bytes=${VTOE_TEST_BYTES:-200000000}
 net_begin 150 "$0" "$@"
@@ -76,11 +77,27 @@ for kills in 0 5; do
 	say "ok: $killed workers killed: $(cat "$RUN/client.log")"
 done
 
+# What the peer remembers of a program's connections (TIME-WAIT) does not delay
+# those that the next one makes between the same ports: a SYN would be lost to it,
+# and come again after a second.
+bench=$PROGS/../bench/vtoe-bench
+start server peer "$bench" server
+wait_listening peer 5210
+for run in first second; do
+	(net_exec native "$bench" run --to $PEER4 --workloads connect --streams 1 \
+		--rounds 1 --seconds 2 --transports vtoe-tto) >"$RUN/connects.log" 2>&1 ||
+		fail "$run connects: $(tail -n 3 "$RUN/connects.log")"
+	rate=$(awk '$1 == "rate" { print int($3) }' "$RUN/connects.log")
+	say "ok: $run program: $rate connections a second"
+	[ "${rate:-0}" -gt 50 ] || fail "$run program: its connections are delayed"
+done
+
 # A program that is killed leaves nothing, neither here nor in the worker.
+# Claims that were given up while no worker was there stay for ten seconds.
+wait_for 30 no_claims || fail "claims are left: $(ctl flows)"
 start victim native "$PROGS/inside_native" idle $PEER4 7100
 wait_for 10 has_claims || fail "victim: $(cat "$RUN/victim.log")"
 kill -9 "$STARTED"
-# one that was given up while no worker was there stays for ten seconds
-wait_for 30 no_claims || fail "a killed program's claim is left: $(ctl flows)"
+wait_for 10 no_claims || fail "a killed program's claim is left: $(ctl flows)"
 left_nothing || fail "a killed program's socket is left"
 pass

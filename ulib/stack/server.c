@@ -127,6 +127,7 @@ static int server_make_page(struct server *s, const struct reason *why)
 static int server_open_engine(struct server *s, bool threads,
 			      const struct reason *why)
 {
+	const struct vtoe_device_page *from = wire_tto_page(s->wire);
 	struct own_params p;
 	int rc;
 
@@ -136,6 +137,12 @@ static int server_open_engine(struct server *s, bool threads,
 	if (getrandom(p.tcp.key, sizeof(p.tcp.key), 0) != sizeof(p.tcp.key))
 		return server_fail(why, -EIO, "random numbers: %s",
 				   strerror(errno));
+	/* A peer that remembers a connection of the program before us (TIME-WAIT)
+	 * takes one of ours between the same ports if its numbers are newer. So
+	 * all programs of the device count from the same secret; it is theirs. */
+	memcpy(p.tcp.isn_key, &from->incarnation, sizeof(from->incarnation));
+	memcpy(p.tcp.isn_key + sizeof(from->incarnation), &from->incarnation,
+	       sizeof(from->incarnation));
 	rc = own_init(&s->own, &p, &s->stats);
 	if (rc)
 		return server_fail(why, rc,
