@@ -351,7 +351,7 @@ static void context_end(struct vtoe *ctx, bool forget)
 	cache_free(ctx);
 	pin_free(ctx);
 	arena_free_tables(&ctx->arena);
-	inside_end(ctx, forget);
+	context_inside_end(ctx, forget);
 	free(ctx->vectors);
 	free(ctx->vectors_used);
 	free(ctx);
@@ -398,7 +398,7 @@ int vtoe_open(struct vtoe **out, const struct vtoe_params *params)
 	ctx->answer_ms = params->timeout_ms ? params->timeout_ms :
 					      ANSWER_TIMEOUT_MS;
 	if (params->flags & VTOE_OPEN_TTO) {
-		rc = inside_open(ctx, path);
+		rc = context_inside_open(ctx, path);
 		if (rc)
 			goto fail;
 		path = ctx->inside_ops->path(ctx->inside);

@@ -30,7 +30,7 @@ static const struct inside_ops *inside_load(void)
 	return NULL;
 }
 
-int inside_open(struct vtoe *ctx, const char *device)
+int context_inside_open(struct vtoe *ctx, const char *device)
 {
 	char why[256] = "";
 	int rc;
@@ -44,7 +44,7 @@ int inside_open(struct vtoe *ctx, const char *device)
 	return rc;
 }
 
-void inside_end(struct vtoe *ctx, bool forget)
+void context_inside_end(struct vtoe *ctx, bool forget)
 {
 	if (!ctx->inside)
 		return;
@@ -55,15 +55,7 @@ void inside_end(struct vtoe *ctx, bool forget)
 	ctx->inside = NULL;
 }
 
-/* It takes the turn that may complete what it waits for by itself: nobody has to
- * notify it of that. */
-static void inside_disarm(const struct sleep_on *on)
-{
-	if (on->ring)
-		vtoe_ring_disarm(on->ring);
-}
-
-int inside_sleep(struct vtoe *ctx, const struct sleep_on *on, uint64_t deadline)
+int context_inside_sleep(struct vtoe *ctx, const struct sleep_on *on, uint64_t deadline)
 {
 	struct inside_wait w;
 	struct pollfd p[3] = {
@@ -83,8 +75,9 @@ int inside_sleep(struct vtoe *ctx, const struct sleep_on *on, uint64_t deadline)
 	n = ppoll(p, 3, until == FOREVER ? NULL : &left, NULL);
 	error = errno;
 	happened = n > 0 ? p[2].revents != 0 : !n && w.until_ns <= deadline;
-	if (happened)
-		inside_disarm(on);
+	/* the turn is taken here: nobody has to notify us of what it completes */
+	if (happened && on->ring)
+		vtoe_ring_disarm(on->ring);
 	ctx->inside_ops->wait_end(ctx->inside, &w, happened);
 	if (n < 0)
 		return -error;

@@ -37,6 +37,7 @@
 #include <vtoe_ring.h>
 
 #include "vtoe.h"
+#include "wait.h"
 
 /* user_data with these upper bits belongs to the blocking helpers */
 #define LIBRARY_TAG 0xffff000000000000ull
@@ -491,11 +492,11 @@ static inline int context_dead(const struct vtoe *ctx)
 /* -- inside.c ------------------------------------------------------------ */
 
 /* A stack in this process, to the device (NULL: the only one). -> 0 or -errno */
-int inside_open(struct vtoe *ctx, const char *device);
+int context_inside_open(struct vtoe *ctx, const char *device);
 /* `forget`: it is the parent's. */
-void inside_end(struct vtoe *ctx, bool forget);
+void context_inside_end(struct vtoe *ctx, bool forget);
 /* context_sleep() there. */
-int inside_sleep(struct vtoe *ctx, const struct sleep_on *on,
+int context_inside_sleep(struct vtoe *ctx, const struct sleep_on *on,
 		 uint64_t deadline);
 
 /* -- small helpers ------------------------------------------------------- */
@@ -520,16 +521,12 @@ struct sleep_on {
  * -> 0, -ETIME, -EINTR, or the context's error. */
 int context_sleep(struct vtoe *ctx, const struct sleep_on *on,
 		  uint64_t deadline);
-struct timespec timespec_from(uint64_t ns);
 /* Processors that this process may run on. */
 unsigned processors(void);
 void condition_init(pthread_cond_t *condition);
 /* Waits on a condition_init()ed condition; -ETIME after the deadline. */
 int condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock,
 		   uint64_t deadline);
-/* Empties an eventfd. */
-void event_drain(int fd);
-void event_signal(int fd);
 /* There is something for the backend in a ring. */
 void context_ring(struct vtoe *ctx);
 

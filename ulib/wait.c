@@ -71,7 +71,7 @@ int context_sleep(struct vtoe *ctx, const struct sleep_on *on,
 	if (ctx->on_device)
 		return device_sleep(ctx, on, deadline);
 	if (ctx->inside)
-		return inside_sleep(ctx, on, deadline);
+		return context_inside_sleep(ctx, on, deadline);
 	if (on->bell)
 		event_signal(ctx->doorbell);
 	if (deadline != FOREVER) {

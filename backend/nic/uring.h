@@ -3,9 +3,9 @@
  * uring.h - the worker's io_uring
  *
  * One ring per worker, used by one thread (SINGLE_ISSUER, DEFER_TASKRUN where
- * the kernel has them), or by several, one at a time. The ring is restricted, before it is enabled, to the
- * operations that the worker uses, because seccomp does not see what io_uring
- * does. Sockets are registered files: index = the stream's index.
+ * the kernel has them), or by several, one at a time. The ring is restricted,
+ * before it is enabled, to the operations that the worker uses, because seccomp
+ * does not see what io_uring does. Sockets are registered files: index = the stream's index.
  *
  * Completions carry a 64-bit tag: a 16-byte aligned pointer and a kind in its
  * low four bits. Tag 0 is ignored by the reader.

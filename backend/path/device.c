@@ -271,7 +271,7 @@ static void device_bury(struct device *d)
 		conn_free(list_entry(at, struct conn, node));
 }
 
-static uint64_t device_clock_us(void)
+uint64_t device_clock_us(void)
 {
 	struct timespec t;
 
@@ -293,6 +293,12 @@ static void device_sleep(struct device *d)
 	d->now = d->now_us / 1000;
 }
 
+bool device_is_idle(const struct device *d)
+{
+	return list_empty(&d->ready) && list_empty(&d->ready_conns) &&
+	       d->wake_us > d->now_us;
+}
+
 /* What the guests have asked for; a few times, as one thing leads to another. */
 enum { TURNS_BESIDE = 4 };
 
@@ -309,8 +315,7 @@ bool device_turn_beside(struct device *d, uint64_t now_us)
 		device_flush(d);
 		if (list_empty(&d->dead_conns))
 			device_bury(d);
-		more = !list_empty(&d->ready) || !list_empty(&d->ready_conns) ||
-		       d->wake_us <= now_us;
+		more = !device_is_idle(d);
 	}
 	if (io_uring_sq_ready(&d->uring.ring))
 		uring_submit(&d->uring, false);
@@ -327,8 +332,7 @@ unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy)
 	device_serve(d, busy);
 	device_flush(d);
 	device_bury(d);
-	sleep = sleep && list_empty(&d->ready) && list_empty(&d->ready_conns) &&
-		list_empty(&d->quiet_sent) && d->wake_us > now_us &&
+	sleep = sleep && device_is_idle(d) && list_empty(&d->quiet_sent) &&
 		!io_uring_cq_ready(&d->uring.ring) &&
 		(!d->frames || d->frames->arm(d));
 	d->stats->turns++;

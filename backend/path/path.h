@@ -62,6 +62,10 @@ unsigned device_turn(struct device *d, uint64_t now_us, bool sleep, bool *busy);
  * (limits.threads), but not at the same time: it takes nothing from the kernel.
  * -> false: the other thread is to go on. When it has to, is in d->wake_us. */
 bool device_turn_beside(struct device *d, uint64_t now_us);
+/* Nothing is ready, and its time has not come. */
+bool device_is_idle(const struct device *d);
+/* The clock that turns are told, microseconds. */
+uint64_t device_clock_us(void);
 void device_set_timer(struct device *d);
 
 /* -- conn.c -- */

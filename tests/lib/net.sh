@@ -418,6 +418,12 @@ start_nginx() {
 
 # stat_is COUNTER VALUE [GUEST]
 stat_is() { [ "$(stat_of "$1" "${3:-$GUEST}")" = "$2" ]; }
+# One that is not $worker serves.
+new_worker() {
+	# shellcheck disable=SC2154 # set by who waits for it
+	[ -n "$(worker_pid "$GUEST")" ] &&
+		[ "$(worker_pid "$GUEST")" != "$worker" ] && net_ready
+}
 stat_above() { [ "$(stat_of "$1" "${3:-$GUEST}")" -gt "$2" ]; }
 
 # What a process holds.

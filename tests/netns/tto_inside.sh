@@ -29,7 +29,7 @@ wait_listening peer 7100
 forks=fork
 [ "${VTOE_SANITIZER:-none}" != thread ] || forks=
 for case in rr events compute idle $forks threads; do
-	(net_exec native ${STRACE:-} "$PROGS/inside_native" $case $PEER4 7100) \
+	(net_exec native "$PROGS/inside_native" $case $PEER4 7100) \
 		>"$RUN/$case.log" 2>&1 ||
 		fail "$case: exit $?: $(cat "$RUN/$case.log")"
 	say "ok: $case: $(cat "$RUN/$case.log")"
@@ -49,9 +49,6 @@ finish "$sink" 10 "the receiver" || fail "close: exit $?"
 say "ok: close"
 
 # Random posting; then also while workers are killed.
-new_worker() {
-	[ -n "$(worker_pid)" ] && [ "$(worker_pid)" != "$worker" ] && net_ready
-}
 moved_or_over() { stat_above rx_bytes $1 || ! kill -0 "$client" 2>/dev/null; }
 for kills in 0 5; do
 	start "exact-$kills" peer "$PROGS/exact" serve 7102 16

@@ -36,9 +36,6 @@ stack_is() { [ "$(stacks)" = "$1" ]; }
 stack_pid() { pgrep -f "^vtoe-stack ([^ ]*/)?$GUEST.sock "; }
 no_stack() { [ -z "$(stack_pid)" ]; }
 left_nothing() { no_stack && [ -z "$(ls "$XDG_RUNTIME_DIR")" ]; }
-new_worker() {
-	[ -n "$(worker_pid)" ] && [ "$(worker_pid)" != "$worker" ] && net_ready
-}
 slowly() {
 	start "$1" app curl -sS --limit-rate 20M -o "$RUN/got" $url
 	curl=$STARTED

@@ -26,9 +26,6 @@ restarts=0
 # nginx lets go of who takes nothing for so long, and is to be later than we
 NGINX_KEYS="send_timeout 300;"
 
-new_worker() {
-	[ -n "$(worker_pid)" ] && [ "$(worker_pid)" != "$worker" ] && net_ready
-}
 size() { stat -c %s "$RUN/got" 2>/dev/null || echo 0; }
 # gets WHERE RATE URL: at a rate at which it lasts as long as all kills; behind each
 # it makes up for the time, as fast as it can.

@@ -236,20 +236,27 @@ static void test_lies_out(void **state)
 	}
 }
 
+/* The first entry of a ring, which begins with 42. */
+static void take_42(struct ring_in *r, uint64_t entry[8])
+{
+	struct vtoe_ring_shared *s = (void *)memory;
+
+	memset(memory, 0, sizeof(memory));
+	ring_in_init(r, memory, SIZE);
+	memory[VTOE_RING_HEADER] = 42;
+	s->p.producer = 1;
+	assert_int_equal(ring_in_peek(r), 1);
+	ring_in_take(r, entry);
+}
+
 /* What was taken is ours: a later change of the page does not reach it. */
 static void test_copy_is_private(void **state)
 {
-	struct vtoe_ring_shared *s = (void *)memory;
 	uint64_t entry[8];
 	struct ring_in r;
 
 	(void)state;
-	memset(memory, 0, sizeof(memory));
-	ring_in_init(&r, memory, SIZE);
-	memory[VTOE_RING_HEADER] = 42;
-	s->p.producer = 1;
-	assert_int_equal(ring_in_peek(&r), 1);
-	ring_in_take(&r, entry);
+	take_42(&r, entry);
 	memory[VTOE_RING_HEADER] = 66;
 	assert_int_equal(entry[0], 42);
 }
@@ -262,12 +269,7 @@ static void test_left(void **state)
 	struct ring_in r;
 
 	(void)state;
-	memset(memory, 0, sizeof(memory));
-	ring_in_init(&r, memory, SIZE);
-	memory[VTOE_RING_HEADER] = 42;
-	s->p.producer = 1;
-	assert_int_equal(ring_in_peek(&r), 1);
-	ring_in_take(&r, entry);
+	take_42(&r, entry);
 	ring_in_leave(&r);
 	ring_in_release(&r);
 	assert_int_equal(s->c.consumer, 0);

@@ -25,7 +25,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -34,6 +33,8 @@
 
 #include "inside.h"
 #include "stack/server.h"
+#include "stack/wire_session.h"
+#include "wait.h"
 
 enum { TICK_US = 4000, TICK_MAX_US = 16000, REST_TICKS = 4 };
 
@@ -55,22 +56,6 @@ struct inside {
 	pid_t pid;
 };
 
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static void inside_kick(struct inside *i)
-{
-	const uint64_t one = 1;
-
-	while (write(i->kick_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-}
-
 /* -- the program's threads ------------------------------------------------- */
 
 static void inside_lock(struct inside *i)
@@ -87,14 +72,14 @@ static void inside_take_turn(struct inside *i)
 	bool done;
 
 	i->turns++;
-	done = device_turn_beside(d, now_us());
+	done = device_turn_beside(d, device_clock_us());
 	/* a tick late is in time */
 	if (!done || i->resting ||
 	    (i->look_us > TICK_MAX_US &&
 	     d->wake_us < i->look_us - TICK_MAX_US)) {
 		i->resting = false;
 		i->look_us = 0;
-		inside_kick(i);
+		event_signal(i->kick_fd);
 	}
 }
 
@@ -118,7 +103,7 @@ static void inside_watch(struct inside *i)
 {
 	inside_lock(i);
 	if (!i->always)
-		inside_kick(i);
+		event_signal(i->kick_fd);
 	i->always = true;
 	pthread_mutex_unlock(&i->lock);
 }
@@ -152,7 +137,7 @@ static void inside_wait_end(struct inside *i, struct inside_wait *w,
 		inside_take_turn(i);
 	} else if (i->resting) {
 		i->resting = false;
-		inside_kick(i);
+		event_signal(i->kick_fd);
 	}
 	pthread_mutex_unlock(&i->lock);
 }
@@ -215,8 +200,7 @@ static uint64_t inside_plan(struct inside *i, struct look *l, struct pollfd p[3]
 	struct device *d = &i->server.own.device;
 	uint64_t until = d->wake_us;
 
-	p[0] = (struct pollfd){ i->server.own.device.uring.ring.ring_fd, POLLIN,
-				0 };
+	p[0] = (struct pollfd){ d->uring.ring.ring_fd, POLLIN, 0 };
 	p[1] = (struct pollfd){ i->kick_fd, POLLIN, 0 };
 	p[2] = (struct pollfd){ -1, POLLIN, 0 };
 	if (!inside_is_led(i, l)) {
@@ -250,16 +234,13 @@ static bool inside_is_over(struct inside *i, uint64_t now)
 static bool inside_sleep(const struct pollfd from[3], uint64_t until)
 {
 	struct pollfd p[3] = { from[0], from[1], from[2] };
-	uint64_t now = now_us(), left = until > now ? until - now : 0;
-	struct timespec t = { .tv_sec = (time_t)(left / 1000000),
-			      .tv_nsec = (long)(left % 1000000 * 1000) };
-	uint64_t count;
+	uint64_t now = device_clock_us(), left = until > now ? until - now : 0;
+	struct timespec t = timespec_from(left * 1000);
 
 	if (ppoll(p, 3, until == DEVICE_NEVER ? NULL : &t, NULL) <= 0)
 		return false;
-	while (p[1].revents && read(p[1].fd, &count, sizeof(count)) < 0 &&
-	       errno == EINTR)
-		;
+	if (p[1].revents)
+		event_drain(p[1].fd);
 	return p[2].revents;
 }
 
@@ -273,12 +254,6 @@ static void inside_give_way(struct inside *i)
 	pthread_mutex_unlock(&i->lock);
 	nanosleep(&moment, NULL);
 	pthread_mutex_lock(&i->lock);
-}
-
-static bool inside_idle(const struct device *d)
-{
-	return list_empty(&d->ready) && list_empty(&d->ready_conns) &&
-	       d->wake_us > d->now_us;
 }
 
 static void *inside_run(void *arg)
@@ -296,13 +271,13 @@ static void *inside_run(void *arg)
 	do {
 		if (readable)
 			wire_tto_woken(i->server.wire, false);
-		events = device_turn(d, now_us(), false, &busy);
+		events = device_turn(d, device_clock_us(), false, &busy);
 		server_events(&i->server, events);
 		/* so nothing is left if the program is killed */
 		if (d->conn_count)
 			server_hide(&i->server);
 		readable = false;
-		if (busy || !inside_idle(d)) {
+		if (busy || !device_is_idle(d)) {
 			inside_give_way(i);
 			continue;
 		}
@@ -311,7 +286,7 @@ static void *inside_run(void *arg)
 		readable = inside_sleep(p, until);
 		pthread_mutex_lock(&i->lock);
 		i->resting = false;
-	} while (!inside_is_over(i, now_us()));
+	} while (!inside_is_over(i, device_clock_us()));
 	pthread_mutex_unlock(&i->lock);
 	return NULL;
 }
@@ -381,7 +356,7 @@ static void inside_close(struct inside *i)
 	pthread_mutex_lock(&i->lock);
 	i->ending = true;
 	pthread_mutex_unlock(&i->lock);
-	inside_kick(i);
+	event_signal(i->kick_fd);
 	pthread_join(i->thread, NULL);
 	insides_remove(i);
 	server_close(&i->server);
@@ -397,19 +372,6 @@ static void inside_forget(struct inside *i)
 	insides_remove(i);
 	server_forget(&i->server);
 	inside_free(i);
-}
-
-/* The program's signals are for its own threads. */
-static int inside_start(struct inside *i)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = -pthread_create(&i->thread, NULL, inside_run, i);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
 }
 
 static int inside_open(struct inside **out, const char *device, char *why,
@@ -432,7 +394,7 @@ static int inside_open(struct inside **out, const char *device, char *why,
 	if (!rc && i->kick_fd < 0)
 		rc = -EMFILE;
 	if (!rc)
-		rc = inside_start(i);
+		rc = session_thread(&i->thread, inside_run, i);
 	if (rc) {
 		server_close(&i->server);
 		inside_free(i);
@@ -456,9 +418,9 @@ const struct inside_ops vtoe_inside = {
 	.turn = inside_turn,
 	.watch = inside_watch,
 	.wait_begin = inside_wait_begin,
+	.wait_end = inside_wait_end,
 	.spin_begin = inside_spin_begin,
 	.spin_look = inside_spin_look,
 	.spin_end = inside_spin_end,
-	.wait_end = inside_wait_end,
 	.forget = inside_forget,
 };

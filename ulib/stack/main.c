@@ -26,7 +26,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "stack/server.h"
@@ -41,14 +40,6 @@ struct run {
 	uint64_t idle_us;   /* since then nobody is connected; 0: somebody is */
 	uint64_t drain_us;  /* draining ends; 0: not begun */
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 /* -- the start ------------------------------------------------------------- */
 
@@ -175,7 +166,7 @@ static void run_loop(struct run *r)
 	device_watch(d, r->life_fd, WATCH_LIFE);
 	server_events(&r->server, 0);
 	do {
-		events = device_turn(d, now_us(), true, &busy);
+		events = device_turn(d, device_clock_us(), true, &busy);
 		server_events(&r->server, events);
 		r->ended |= events >> WATCH_LIFE & 1;
 	} while (!run_is_over(r, d->now_us));

@@ -155,21 +155,28 @@ static void *opener_run(void *arg)
 	return NULL;
 }
 
-static int opener_begin(struct session_opener *o, const char *path)
+int session_thread(pthread_t *thread, void *(*run)(void *), void *arg)
 {
 	sigset_t all, before;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(thread, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -rc;
+}
+
+static int opener_begin(struct session_opener *o, const char *path)
+{
 	int rc;
 
 	o->path = path;
 	o->session = NULL;
 	o->done = false;
-	/* signals are for the program's own threads */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&o->thread, NULL, opener_run, o);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	rc = session_thread(&o->thread, opener_run, o);
 	o->runs = !rc;
-	return rc ? -rc : -EAGAIN;
+	return rc ? rc : -EAGAIN;
 }
 
 int session_opener_ask(struct session_opener *o, const char *path,

@@ -85,6 +85,10 @@ void session_submit(struct session *s);
 bool session_is_ours(const struct session *s, uint64_t key, uint64_t offset,
 		     uint64_t length, uint32_t *which);
 
+/* Starts a thread of the stack's, in which no signal is handled: those are for the
+ * program's own. -> 0 or -errno */
+int session_thread(pthread_t *thread, void *(*run)(void *), void *arg);
+
 /* The thread that opens one. */
 struct session_opener {
 	pthread_t thread;
